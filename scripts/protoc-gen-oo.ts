@@ -1,5 +1,6 @@
 // A buf plugin: writes what the contract's own options say as plain data, `gen/proto/oo/contract.ts`, so that pure code
-// can use it without any protobuf runtime: which subject carries which payload, and what each profile feature is.
+// can use it without any protobuf runtime: which subject carries which payload, what each profile feature is, and the names of
+// the enum values as people and tables write them.
 import { type DescExtension, type DescField, type DescMessage, getOption, hasOption, type Message } from '@bufbuild/protobuf';
 import { createEcmaScriptPlugin, runNodeJs, type Schema } from '@bufbuild/protoplugin';
 
@@ -33,6 +34,16 @@ function generateTs(schema: Schema): void {
   file.print('export const profileFeatures = [');
   for (const field of profile.fields) file.print('  ', literal(featureOf(schema, field)), ',');
   file.print('] as const;');
+  for (const desc of schema.files.flatMap((each) => each.enums)) {
+    const values = desc.values.filter(({ number }) => number !== 0);
+    const names = values.map(({ localName }) => JSON.stringify(localName.toLowerCase()));
+    file.print();
+    file.print('/** Names of `', desc.typeName, '`, by number. Zero (unspecified) has none. */');
+    file.print('export type ', desc.name, 'Name = ', names.join(' | '), ';');
+    file.print('export const namesOf', desc.name, ': Readonly<Record<number, ', desc.name, 'Name>> = {');
+    values.forEach(({ number }, i) => { file.print('  ', number, ': ', names[i], ','); });
+    file.print('};');
+  }
 }
 
 function subjectOf(schema: Schema, field: DescField): SubjectOptions {

@@ -28,3 +28,52 @@ export const profileFeatures = [
   { "name": "preferred_hour", "property": "preferredHour", "description": "The hour of the day in which the person did most tips of the last 30 days", "ttlMs": 1209600000, "nullFallback": 0.5, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
   { "name": "tip_volume_30d", "property": "tipVolume30d", "description": "How many tips the person was shown in the last 30 days", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
 ] as const;
+
+/** Names of `oo.events.v1.DeadLetterReason`, by number. Zero (unspecified) has none. */
+export type DeadLetterReasonName = "undecodable" | "wrong_subject" | "unsupported_version" | "rule_violated" | "row_refused";
+export const namesOfDeadLetterReason: Readonly<Record<number, DeadLetterReasonName>> = {
+  1: "undecodable",
+  2: "wrong_subject",
+  3: "unsupported_version",
+  4: "rule_violated",
+  5: "row_refused",
+};
+
+/** Names of `oo.events.v1.TipKind`, by number. Zero (unspecified) has none. */
+export type TipKindName = "task" | "advice" | "insight" | "reminder";
+export const namesOfTipKind: Readonly<Record<number, TipKindName>> = {
+  1: "task",
+  2: "advice",
+  3: "insight",
+  4: "reminder",
+};
+
+/** Names of `oo.events.v1.TipSource`, by number. Zero (unspecified) has none. */
+export type TipSourceName = "llm" | "task_direct" | "fallback";
+export const namesOfTipSource: Readonly<Record<number, TipSourceName>> = {
+  1: "llm",
+  2: "task_direct",
+  3: "fallback",
+};
+
+/** Names of `oo.events.v1.Reaction`, by number. Zero (unspecified) has none. */
+export type ReactionName = "done" | "dismiss" | "snooze" | "helpful" | "not_helpful";
+export const namesOfReaction: Readonly<Record<number, ReactionName>> = {
+  1: "done",
+  2: "dismiss",
+  3: "snooze",
+  4: "helpful",
+  5: "not_helpful",
+};
+
+/** Names of `oo.events.v1.Degradation`, by number. Zero (unspecified) has none. */
+export type DegradationName = "profile_unavailable" | "policy_fallback" | "llm_not_configured" | "llm_unavailable" | "llm_timeout" | "llm_bad_output" | "llm_ungrounded";
+export const namesOfDegradation: Readonly<Record<number, DegradationName>> = {
+  1: "profile_unavailable",
+  2: "policy_fallback",
+  3: "llm_not_configured",
+  4: "llm_unavailable",
+  5: "llm_timeout",
+  6: "llm_bad_output",
+  7: "llm_ungrounded",
+};

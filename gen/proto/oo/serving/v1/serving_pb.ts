@@ -179,7 +179,8 @@ export type RankedTip = Message<"oo.serving.v1.RankedTip"> & {
   propensity: number;
 
   /**
-   * What each feature added to `score`, largest effect first; zeros are left out. They sum to `score`.
+   * What each feature added to `score`, largest effect first; zeros are left out. They sum to
+   * `score`, but for rounding in the last bits.
    *
    * @generated from field: repeated oo.serving.v1.Contribution contributions = 4;
    */

@@ -1,0 +1,29 @@
+import { openBus } from '../platform/bus.ts';
+import { openDatabase } from '../platform/database.ts';
+import { createLog } from '../platform/log.ts';
+import { runMain } from '../platform/run-main.ts';
+import { readConsumersConfig } from './config.ts';
+import { runConsumers } from './run-consumers.ts';
+import { batchesInFlight, durables } from './durables.ts';
+
+await runMain(async (signal) => {
+  const config = readConsumersConfig(process.env);
+  const log = createLog({ name: 'consumers', level: config.logLevel, pretty: process.stdout.isTTY });
+  const database = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-consumers',
+    maxConnections: durables.length * batchesInFlight,
+  });
+  const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers' });
+  const lost = new AbortController();
+  void bus.closed.then((error) => {
+    if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
+  });
+  try {
+    await runConsumers({ bus, database, log, signal: AbortSignal.any([signal, lost.signal]) });
+    lost.signal.throwIfAborted();
+  } finally {
+    await bus.close();
+    await database.end();
+  }
+});

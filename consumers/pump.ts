@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bus, Delivery, Durable } from '../platform/bus.ts';
+import type { Log } from '../platform/log.ts';
+
+export interface PumpOptions {
+  readonly bus: Bus;
+  readonly durable: Durable;
+  readonly batchSize: number;
+  readonly batchesInFlight: number;
+  readonly lingerMs: number;
+  /** Settles every message of a batch. Rejecting means that going on is pointless. */
+  readonly handle: (batch: readonly Delivery[]) => Promise<void>;
+  readonly log: Log;
+  /** Stops fetching; what is in flight is finished first. */
+  readonly signal: AbortSignal;
+}
+
+const expiresMs = 5_000;
+const pauseAfterFailureMs = 500;
+/** After this long without one successful fetch the process gives up, loudly, rather than idle for ever. */
+const giveUpAfterMs = 120_000;
+
+/**
+ * Moves messages from a durable to `handle`: batches that are full or have lingered long enough, a bounded number at
+ * once. At most `batchSize` messages wait beyond those. Messages that are held are kept from being delivered again.
+ * Returns after `signal` once all is settled; rejects when `handle` does.
+ */
+export async function pump({ bus, durable, batchSize, batchesInFlight, lingerMs, handle, log, signal }: PumpOptions): Promise<void> {
+  const waiting: Delivery[] = [];
+  const held = new Set<Delivery>();
+  let inFlight = 0;
+  let linger: NodeJS.Timeout | undefined;
+  let changed = Promise.withResolvers<void>();
+  const failure = new AbortController();
+
+  function dispatch() {
+    clearTimeout(linger);
+    linger = undefined;
+    while (waiting.length > 0 && inFlight < batchesInFlight && !failure.signal.aborted) {
+      const batch = waiting.splice(0, batchSize);
+      inFlight++;
+      handle(batch)
+        .catch((error: unknown) => failure.abort(error))
+        .finally(() => {
+          for (const delivery of batch) held.delete(delivery);
+          inFlight--;
+          dispatch();
+          changed.resolve();
+          changed = Promise.withResolvers();
+        });
+    }
+  }
+
+  function add(delivery: Delivery) {
+    held.add(delivery);
+    waiting.push(delivery);
+    if (waiting.length >= batchSize) dispatch();
+    else linger ??= setTimeout(dispatch, lingerMs);
+  }
+
+  const heartbeat = setInterval(() => {
+    for (const delivery of held) delivery.working();
+  }, durable.ackWaitMs / 3);
+
+  try {
+    let lastFetchAt = performance.now();
+    while (!signal.aborted && !failure.signal.aborted) {
+      if (waiting.length > 0) {
+        await changed.promise;
+        continue;
+      }
+      try {
+        await fetchInto(add);
+        lastFetchAt = performance.now();
+      } catch (error) {
+        if (performance.now() - lastFetchAt > giveUpAfterMs) throw error;
+        log.warn({ durable: durable.name, error: String(error) }, 'cannot fetch, trying again');
+        await sleep(pauseAfterFailureMs, undefined, { signal }).catch(() => {});
+      }
+    }
+    dispatch();
+    while (inFlight > 0) await changed.promise;
+    failure.signal.throwIfAborted();
+  } finally {
+    clearTimeout(linger);
+    clearInterval(heartbeat);
+  }
+
+  async function fetchInto(take: (delivery: Delivery) => void) {
+    const fetch = await bus.fetch(durable, { max: batchSize, expiresMs });
+    const stop = () => fetch.stop();
+    const ends = AbortSignal.any([signal, failure.signal]);
+    ends.addEventListener('abort', stop, { once: true });
+    if (ends.aborted) stop();
+    try {
+      for await (const delivery of fetch) take(delivery);
+    } finally {
+      ends.removeEventListener('abort', stop);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
+import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
+import type { Delta } from '../features/tables.ts';
+import { toMs } from '../features/time.ts';
+import { rewardMilli, rewardVersion } from './rewards.ts';
+
+/** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */
+export function decisionDeltas(event: Envelope): readonly Delta[] {
+  const { payload } = event;
+  if (payload.case === 'tipScored') return [tipScore(event, payload.value)].filter((delta) => delta !== undefined);
+  if (payload.case === 'tipFeedback') return [tipFeedback(event, payload.value)].filter((delta) => delta !== undefined);
+  return [];
+}
+
+function tipScore(event: Envelope, decision: TipScored): Delta | undefined {
+  const chosen = decision.candidates.find(({ tipId }) => tipId === decision.tipId);
+  if (!chosen) return undefined; // refused before it comes here: the tip chosen is one of the candidates
+  return {
+    table: 'tip_scores',
+    row: {
+      decision_id: event.eventId,
+      request_id: decision.requestId,
+      user_id: event.userId,
+      tip_id: decision.tipId,
+      decided_at: toMs(event.occurredAt),
+      policy: decision.policy,
+      policy_version: decision.policyVersion,
+      model_version: decision.modelVersion || null,
+      tip_kind: namesOfTipKind[chosen.kind] ?? 'unspecified',
+      tip_source: namesOfTipSource[chosen.source] ?? 'unspecified',
+      llm_model: chosen.model || null,
+      prompt_version: chosen.promptVersion || null,
+      score: chosen.score,
+      propensity: chosen.propensity,
+      candidates: decision.candidates.length,
+      degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
+    },
+  };
+}
+
+function tipFeedback(event: Envelope, feedback: TipFeedback): Delta | undefined {
+  const reaction = namesOfReaction[feedback.reaction];
+  if (reaction === undefined) return undefined; // refused by the contract's rules
+  const dwellMs = feedback.dwellMs === undefined ? undefined : Number(feedback.dwellMs);
+  return {
+    table: 'tip_feedback',
+    row: {
+      event_id: event.eventId,
+      user_id: event.userId,
+      tip_id: feedback.tipId,
+      decision_id: feedback.decisionId || null,
+      reaction,
+      dwell_ms: dwellMs ?? null,
+      reward_milli: rewardMilli(reaction, dwellMs),
+      reward_version: rewardVersion,
+      reacted_at: toMs(event.occurredAt),
+    },
+  };
+}

@@ -1,0 +1,288 @@
+import type { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import type {
+  EventSignal,
+  HealthSignal,
+  PromptContext,
+  RecentTip,
+  TaskSignal,
+} from '../gen/proto/oo/serving/v1/context_pb.ts';
+import { invalidArgument } from '../platform/errors.ts';
+import { localTime, toMs } from './time.ts';
+
+/** One profile feature as the context needs it. */
+export interface ProfileValue {
+  readonly name: string;
+  readonly value: number | undefined;
+  readonly status: 'present' | 'stale' | 'missing' | 'default';
+}
+
+/**
+ * All that a tip may be written about: bounded, in an order that does not depend on the order of the request's signals,
+ * and in the person's own time. Texts in it come from outside and are data.
+ */
+export interface TipContext {
+  readonly timeZone: string;
+  /** 0 to 23. */
+  readonly hourOfDay: number;
+  /** 1 (Monday) to 7 (Sunday). */
+  readonly dayOfWeek: number;
+  /** BCP 47 tag of the language to write in. */
+  readonly locale: string;
+  /** The most urgent first. */
+  readonly tasks: readonly ContextTask[];
+  /** Calendar entries that are not over, by start. */
+  readonly events: readonly ContextEvent[];
+  readonly health: readonly ContextHealth[];
+  readonly profile: readonly ContextFeature[];
+  /** The newest first. */
+  readonly recentTips: readonly ContextTip[];
+  /** How many there are beyond those listed. */
+  readonly omitted: { readonly tasks: number; readonly events: number };
+}
+
+export interface ContextTask {
+  readonly id: string;
+  readonly title: string;
+  readonly overdue: boolean;
+  /** 1 (lowest) to 4 (highest). */
+  readonly priority: number;
+  readonly ageDays: number;
+  /** Local time, for example `Tue 2026-11-24 14:30`. */
+  readonly due: string | undefined;
+  /** Negative: in the past. */
+  readonly dueInHours: number | undefined;
+}
+
+export interface ContextEvent {
+  readonly id: string;
+  readonly title: string;
+  /** Local time, for example `Tue 2026-11-24 14:30`. */
+  readonly starts: string;
+  /** Negative: it has begun. */
+  readonly startsInMinutes: number;
+  readonly durationMinutes: number;
+}
+
+export interface ContextHealth {
+  readonly id: string;
+  readonly steps: number | undefined;
+  readonly sleepMinutes: number | undefined;
+  readonly activeMinutes: number | undefined;
+  readonly restingHeartRateBpm: number | undefined;
+}
+
+/** A known profile feature; those that are missing are left out. */
+export interface ContextFeature {
+  readonly name: string;
+  readonly value: number;
+  /** The value in words, with its freshness unless it is fresh. */
+  readonly words: string;
+}
+
+export interface ContextTip {
+  readonly content: string;
+  readonly reaction: string;
+}
+
+/** Sizes in characters of `encodeData`, so that no request can make a prompt longer than these add up to. */
+export const contextLimits = {
+  titleChars: 200,
+  tipChars: 280,
+  tasks: 5_000,
+  events: 3_000,
+  health: 600,
+  profile: 1_000,
+  recentTips: 4_000,
+} as const;
+
+/**
+ * The context of a `Generate` at an instant (milliseconds since 1970). The request's own hour and day win over that
+ * instant; an unknown time zone is refused.
+ */
+export function assembleContext(
+  request: PromptContext | undefined,
+  profile: readonly ProfileValue[],
+  now: number,
+): TipContext {
+  const timeZone = request?.timeZone || 'UTC';
+  const local = localTime(now, timeZone);
+  if (!local) throw invalidArgument([{ field: 'context.time_zone', description: 'is not a known IANA time zone' }]);
+
+  const stamp = stamper(timeZone);
+  const signals = [...(request?.signals ?? [])].sort((a, b) => compareText(a.id, b.id));
+  // Sorting is stable: what is equal stays in the order of its id.
+  const tasks = signals
+    .flatMap(({ id, detail }) => (detail.case === 'task' ? [{ id, task: detail.value }] : []))
+    .sort((a, b) => byUrgency(a.task, b.task))
+    .map(({ id, task }) => readTask(id, task, now, stamp));
+  const events = signals
+    .flatMap(({ id, detail }) => (detail.case === 'event' ? [{ id, event: detail.value }] : []))
+    .filter(({ event }) => toInstant(event.startsAt) + event.durationMinutes * 60_000 > now)
+    .sort((a, b) => toInstant(a.event.startsAt) - toInstant(b.event.startsAt))
+    .map(({ id, event }) => readEvent(id, event, now, stamp));
+  const shownTasks = takeWithin(contextLimits.tasks, tasks);
+  const shownEvents = takeWithin(contextLimits.events, events);
+
+  return {
+    timeZone,
+    hourOfDay: request?.hourOfDay ?? local.hourOfDay,
+    dayOfWeek: request?.dayOfWeek ?? local.dayOfWeek,
+    locale: request?.locale || 'en',
+    tasks: shownTasks,
+    events: shownEvents,
+    health: takeWithin(
+      contextLimits.health,
+      signals.flatMap(({ id, detail }) => (detail.case === 'health' ? [readHealth(id, detail.value)] : [])),
+    ),
+    profile: takeWithin(contextLimits.profile, profile.flatMap(readFeature)),
+    recentTips: takeWithin(contextLimits.recentTips, (request?.recentTips ?? []).map(readTip)),
+    omitted: { tasks: tasks.length - shownTasks.length, events: events.length - shownEvents.length },
+  };
+}
+
+/**
+ * JSON in which a text from outside can neither end the line nor look like markup, nor hide: angle brackets, line
+ * separators and every invisible character are escaped. Parsing it gives the value back.
+ */
+export function encodeData(value: unknown): string {
+  return JSON.stringify(value).replace(/[<>\u2028\u2029]|\p{C}/gu, escapeUnits);
+}
+
+/** At most `maxChars` characters (code points), the last one an ellipsis if any were cut. */
+export function shorten(text: string, maxChars: number): string {
+  if (text.length <= maxChars) return text;
+  const chars = [...text];
+  return chars.length <= maxChars ? text : `${chars.slice(0, maxChars - 1).join('')}…`;
+}
+
+function escapeUnits(char: string): string {
+  return [...Array(char.length).keys()]
+    .map((at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`)
+    .join('');
+}
+
+function readTask(id: string, task: TaskSignal, now: number, stamp: Stamp): ContextTask {
+  const due = task.dueAt && toInstant(task.dueAt);
+  return {
+    id,
+    title: shorten(task.title, contextLimits.titleChars),
+    overdue: task.isOverdue,
+    priority: task.priority ?? 1,
+    ageDays: Math.round(task.ageDays * 10) / 10,
+    due: due === undefined ? undefined : stamp(due),
+    dueInHours: due === undefined ? undefined : Math.round((due - now) / 360_000) / 10,
+  };
+}
+
+function readEvent(id: string, event: EventSignal, now: number, stamp: Stamp): ContextEvent {
+  const startsMs = toInstant(event.startsAt);
+  return {
+    id,
+    title: shorten(event.title, contextLimits.titleChars),
+    starts: stamp(startsMs),
+    startsInMinutes: Math.round((startsMs - now) / 60_000),
+    durationMinutes: event.durationMinutes,
+  };
+}
+
+function readHealth(id: string, health: HealthSignal): ContextHealth {
+  const { steps, sleepMinutes, activeMinutes, restingHeartRateBpm } = health;
+  return { id, steps, sleepMinutes, activeMinutes, restingHeartRateBpm };
+}
+
+function readFeature({ name, value, status }: ProfileValue): ContextFeature[] {
+  if (value === undefined || status === 'missing') return [];
+  return [{ name, value, words: inWords(name, value) + freshness[status] }];
+}
+
+const freshness = {
+  present: '',
+  stale: ' (not up to date)',
+  default: ' (typical of other people; not known of this person)',
+} as const;
+
+function inWords(name: string, value: number): string {
+  switch (name) {
+    case 'completion_rate_30d':
+      return `did ${Math.round(value * 100)} % of the tips of the last 30 days`;
+    case 'dismiss_rate_30d':
+      return `dismissed ${Math.round(value * 100)} % of the tips of the last 30 days`;
+    case 'mean_dwell_ms_30d':
+      return `reacts to a tip after ${Math.max(1, Math.round(value / 60_000))} min on average`;
+    case 'preferred_hour':
+      return `does most tips in the hour from ${value}:00`;
+    case 'tip_volume_30d':
+      return `was shown ${value} tips in the last 30 days`;
+    default:
+      return `${name} is ${value}`;
+  }
+}
+
+// Typed by the contract, so that a new reaction without a word here does not compile.
+const reactionWords: Readonly<Record<(typeof Reaction)[keyof typeof Reaction], string>> = {
+  0: 'none',
+  1: 'done',
+  2: 'dismissed',
+  3: 'snoozed',
+  4: 'helpful',
+  5: 'not helpful',
+};
+
+function readTip({ content, reaction }: RecentTip): ContextTip {
+  const words: Readonly<Record<number, string>> = reactionWords;
+  return { content: shorten(content, contextLimits.tipChars), reaction: words[reaction] ?? 'none' };
+}
+
+/** Overdue, then priority, then the nearest due date, then age. */
+function byUrgency(a: TaskSignal, b: TaskSignal): number {
+  return (
+    Number(b.isOverdue) - Number(a.isOverdue) ||
+    (b.priority ?? 1) - (a.priority ?? 1) ||
+    dueMs(a) - dueMs(b) ||
+    b.ageDays - a.ageDays
+  );
+}
+
+function dueMs(task: TaskSignal): number {
+  return task.dueAt ? toInstant(task.dueAt) : Number.MAX_SAFE_INTEGER;
+}
+
+/** As many of the first items as fit, so that nothing less urgent takes the place of something longer. */
+function takeWithin<Item>(maxChars: number, items: readonly Item[]): readonly Item[] {
+  let chars = 0;
+  const end = items.findIndex((item) => {
+    chars += encodeData(item).length + 1; // and a comma
+    return chars > maxChars;
+  });
+  return end < 0 ? items : items.slice(0, end);
+}
+
+type Stamp = (instantMs: number) => string;
+
+function stamper(timeZone: string): Stamp {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    hourCycle: 'h23',
+    weekday: 'short',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+  return (instantMs) => {
+    const parts = new Map<string, string>(format.formatToParts(instantMs).map(({ type, value }) => [type, value]));
+    const date = ['year', 'month', 'day'].map((type) => parts.get(type)).join('-');
+    return `${parts.get('weekday')} ${date} ${parts.get('hour')}:${parts.get('minute')}`;
+  };
+}
+
+const furthestMs = 8.64e15 - 86_400_000; // what a Date can hold, in any time zone; a Timestamp holds more
+
+function toInstant(timestamp: Parameters<typeof toMs>[0]): number {
+  return Math.min(furthestMs, Math.max(-furthestMs, toMs(timestamp)));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

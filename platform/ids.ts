@@ -1,0 +1,26 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** A new UUID, version 7 (RFC 9562): ordered by time, so that rows keyed by it are stored side by side. */
+export function newId(nowMs: number): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(nowMs, 0, 6);
+  return toUuid(bytes, 7);
+}
+
+/**
+ * The UUID (version 8) that `scope` derives from another UUID: always the same, and different for every scope. Keeps the
+ * first 48 bits, so what derives from a version 7 id is ordered by time as well.
+ */
+export function derivedId(scope: string, uuid: string): string {
+  const bytes = createHash('sha256').update(scope).update('\0').update(uuid.toLowerCase()).digest().subarray(0, 16);
+  Buffer.from(uuid.replaceAll('-', ''), 'hex').copy(bytes, 0, 0, 6);
+  return toUuid(bytes, 8);
+}
+
+/** Writes version and variant into 16 bytes and prints them. */
+function toUuid(bytes: Buffer, version: number): string {
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | (version << 4);
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,85 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import { decide } from '../../experiments/decide.ts';
+import type { Policy } from '../../experiments/policies/policy.ts';
+import { noBuckets } from '../../features/buckets.ts';
+import { readMoment } from '../../features/moment.ts';
+import type { Person, PersonStore } from '../../features/person-store.ts';
+import { readProfile } from '../../features/profile.ts';
+import { encodeVectors } from '../../features/vector.ts';
+import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
+import { type ScoreRequest, ScoreRequestSchema, type ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { alreadyExists, type FieldViolation, invalidArgument } from '../../platform/errors.ts';
+import { derivedId } from '../../platform/ids.ts';
+import type { DecisionLog } from '../decision-log.ts';
+import { createEnvelope, hashRequest } from '../envelope.ts';
+import { toScoreResponse, toTipScored } from '../tip-scored.ts';
+
+export interface ScoreDeps {
+  readonly readPerson: PersonReader;
+  readonly decisionLog: DecisionLog;
+  readonly policy: Policy;
+  readonly clock: Clock;
+}
+
+/** A person as far as the store knows them in time. Undefined: it could not say. */
+export type PersonReader = (...asked: Parameters<PersonStore['read']>) => Promise<Person | undefined>;
+
+/** Chooses one candidate, logs the decision, and only then answers. */
+export function createScore({ readPerson, decisionLog, policy, clock }: ScoreDeps) {
+  return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
+    checkUniqueIds(request);
+    const moment = readMoment(request.context, clock());
+    const requestHash = hashRequest(ScoreRequestSchema, request);
+    const decisionId = derivedId('oo.events.v1.TipScored', request.requestId);
+
+    const person = await readPerson(request.userId, decisionId, moment.nowMs);
+    if (person?.event) return answer(fromBinary(EnvelopeSchema, person.event), requestHash);
+
+    const profile = readProfile(request.profileFeatures, person?.buckets ?? noBuckets, moment.nowMs);
+    const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
+    const decision = decide(policy, vectors, request.requestId);
+
+    const readings = [...profile, ...moment.readings];
+    const scored = { request, requestHash, vectors, decision, moment, readings, snapshot: person?.snapshot ?? '' };
+    const event = createEnvelope({
+      eventId: decisionId,
+      occurredAtMs: moment.nowMs,
+      userId: request.userId,
+      requestId: request.requestId,
+      traceparent: context.requestHeader.get('traceparent'),
+      payload: { case: 'tipScored', value: toTipScored(scored) },
+    });
+    return answer(await decisionLog.append(event), requestHash);
+  };
+}
+
+/** Answers from the event that stands. It may be that of another request under the same id: that one stays as it is. */
+function answer({ eventId, payload }: Envelope, requestHash: Uint8Array): ScoreResponse {
+  if (payload.case !== 'tipScored' || !Buffer.from(payload.value.requestHash).equals(requestHash)) {
+    throw alreadyExists('REQUEST_ID_REUSED', 'request_id was used before, for another request');
+  }
+  return toScoreResponse(eventId, payload.value);
+}
+
+function candidateFeatures({ features }: ScoreRequest['candidates'][number]) {
+  return {
+    isOverdue: features?.isOverdue ?? false,
+    taskAgeDays: features?.taskAgeDays ?? 0,
+    priority: features?.priority ?? 1,
+  };
+}
+
+/** In code rather than in the contract's rules, where it would cost more than all the others together. */
+function checkUniqueIds({ candidates }: ScoreRequest): void {
+  const first = new Map<string, number>();
+  const violations: FieldViolation[] = [];
+  for (const [i, { id }] of candidates.entries()) {
+    const earlier = first.get(id);
+    if (earlier === undefined) first.set(id, i);
+    else violations.push({ field: `candidates[${i}].id`, description: `is the same as that of candidates[${earlier}]` });
+  }
+  const [one, ...others] = violations;
+  if (one) throw invalidArgument([one, ...others]);
+}

@@ -1,0 +1,102 @@
+import { create } from '@bufbuild/protobuf';
+import type { Decision } from '../experiments/decide.ts';
+import { contributions } from '../experiments/policies/policy.ts';
+import type { Moment } from '../features/moment.ts';
+import type { FeatureReading } from '../features/profile.ts';
+import { toTimestamp } from '../features/time.ts';
+import { type Vector, vectorNames } from '../features/vector.ts';
+import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import { FeatureSource, FeatureStatus, FeatureValueSchema } from '../gen/proto/oo/features/v1/features_pb.ts';
+import { type ScoreRequest, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
+
+export interface Scored {
+  readonly request: ScoreRequest;
+  readonly requestHash: Uint8Array;
+  readonly vectors: readonly Vector[];
+  readonly decision: Decision;
+  readonly moment: Moment;
+  readonly readings: readonly FeatureReading[];
+  /** Empty: nothing was read. */
+  readonly snapshot: string;
+}
+
+/** The event that records a decision: all that made it, so that a replay gives the same answer. */
+export function toTipScored({ request, requestHash, vectors, decision, moment, readings, snapshot }: Scored): TipScored {
+  const { policy, scores, propensities } = decision;
+  return create(TipScoredSchema, {
+    requestId: request.requestId,
+    requestHash,
+    tipId: request.candidates[decision.chosen]?.id ?? '',
+    candidates: request.candidates.map(({ id, kind, source, model, promptVersion, taskId }, i) => ({
+      tipId: id,
+      kind,
+      source,
+      model,
+      promptVersion,
+      taskId,
+      vector: [...(vectors[i] ?? [])],
+      score: scores[i] ?? 0,
+      propensity: propensities[i] ?? 0,
+    })),
+    policy: policy.name,
+    policyVersion: policy.version,
+    modelVersion: policy.modelVersion,
+    weights: [...policy.weights],
+    vectorNames: [...vectorNames],
+    featureValues: readings.map(toFeatureValue),
+    seed: decision.seed,
+    draw: decision.draw,
+    snapshot,
+    degradations: [
+      ...(snapshot === '' ? [Degradation.PROFILE_UNAVAILABLE] : []),
+      ...(decision.fellBack ? [Degradation.POLICY_FALLBACK] : []),
+    ],
+    timeZone: moment.timeZone,
+  });
+}
+
+const statuses = {
+  present: FeatureStatus.PRESENT,
+  stale: FeatureStatus.STALE,
+  missing: FeatureStatus.MISSING,
+  default: FeatureStatus.DEFAULT,
+} as const;
+
+const sources = { request: FeatureSource.REQUEST, store: FeatureSource.STORE, clock: FeatureSource.CLOCK } as const;
+
+function toFeatureValue({ name, value, status, source, asOfMs }: FeatureReading) {
+  return create(FeatureValueSchema, {
+    name,
+    ...(value === undefined ? {} : { value }),
+    status: statuses[status],
+    source: source === undefined ? FeatureSource.UNSPECIFIED : sources[source],
+    ...(asOfMs === undefined ? {} : { asOf: toTimestamp(asOfMs) }),
+  });
+}
+
+/** The answer to a Score, out of its event and nothing else: whoever has the event can give it again. */
+export function toScoreResponse(decisionId: string, decision: TipScored): ScoreResponse {
+  const { tipId, candidates, weights, policy, policyVersion, modelVersion, experiments, featureValues, degradations } = decision;
+  return create(ScoreResponseSchema, {
+    decisionId,
+    tipId,
+    ranked: candidates
+      .map((candidate) => ({
+        tipId: candidate.tipId,
+        score: candidate.score,
+        propensity: candidate.propensity,
+        contributions: contributions(weights, candidate.vector)
+          .map((value, i) => ({ feature: decision.vectorNames[i] ?? '', value }))
+          .filter(({ value }) => value !== 0)
+          .sort((a, b) => Math.abs(b.value) - Math.abs(a.value)),
+      }))
+      .sort((a, b) => b.score - a.score),
+    policy,
+    policyVersion,
+    modelVersion,
+    experiments,
+    featureValues,
+    degradations,
+  });
+}
