@@ -79,7 +79,7 @@ export async function pump({ bus, durable, batchSize, batchesInFlight, lingerMs,
       }
     }
     dispatch();
-    while (inFlight > 0) await changed.promise;
+    while (inFlight > 0 && !failure.signal.aborted) await changed.promise;
     failure.signal.throwIfAborted();
   } finally {
     clearTimeout(linger);

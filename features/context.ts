@@ -1,4 +1,4 @@
-import type { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import { namesOfReaction, type ReactionName } from '../gen/proto/oo/contract.ts';
 import type {
   EventSignal,
   HealthSignal,
@@ -6,8 +6,8 @@ import type {
   RecentTip,
   TaskSignal,
 } from '../gen/proto/oo/serving/v1/context_pb.ts';
-import { invalidArgument } from '../platform/errors.ts';
-import { localTime, toMs } from './time.ts';
+import { readMoment } from './moment.ts';
+import { toMs } from './time.ts';
 
 /** One profile feature as the context needs it. */
 export interface ProfileValue {
@@ -81,7 +81,8 @@ export interface ContextFeature {
 
 export interface ContextTip {
   readonly content: string;
-  readonly reaction: string;
+  /** `none`: the person did nothing with it. */
+  readonly reaction: ReactionName | 'none';
 }
 
 /** Sizes in characters of `encodeData`, so that no request can make a prompt longer than these add up to. */
@@ -104,10 +105,7 @@ export function assembleContext(
   profile: readonly ProfileValue[],
   now: number,
 ): TipContext {
-  const timeZone = request?.timeZone || 'UTC';
-  const local = localTime(now, timeZone);
-  if (!local) throw invalidArgument([{ field: 'context.time_zone', description: 'is not a known IANA time zone' }]);
-
+  const { timeZone, hourOfDay, dayOfWeek } = readMoment(request, now);
   const stamp = stamper(timeZone);
   const signals = [...(request?.signals ?? [])].sort((a, b) => compareText(a.id, b.id));
   // Sorting is stable: what is equal stays in the order of its id.
@@ -125,8 +123,8 @@ export function assembleContext(
 
   return {
     timeZone,
-    hourOfDay: request?.hourOfDay ?? local.hourOfDay,
-    dayOfWeek: request?.dayOfWeek ?? local.dayOfWeek,
+    hourOfDay,
+    dayOfWeek,
     locale: request?.locale || 'en',
     tasks: shownTasks,
     events: shownEvents,
@@ -156,9 +154,7 @@ export function shorten(text: string, maxChars: number): string {
 }
 
 function escapeUnits(char: string): string {
-  return [...Array(char.length).keys()]
-    .map((at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`)
-    .join('');
+  return [...Array(char.length).keys()].map((at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
 }
 
 function readTask(id: string, task: TaskSignal, now: number, stamp: Stamp): ContextTask {
@@ -218,19 +214,8 @@ function inWords(name: string, value: number): string {
   }
 }
 
-// Typed by the contract, so that a new reaction without a word here does not compile.
-const reactionWords: Readonly<Record<(typeof Reaction)[keyof typeof Reaction], string>> = {
-  0: 'none',
-  1: 'done',
-  2: 'dismissed',
-  3: 'snoozed',
-  4: 'helpful',
-  5: 'not helpful',
-};
-
 function readTip({ content, reaction }: RecentTip): ContextTip {
-  const words: Readonly<Record<number, string>> = reactionWords;
-  return { content: shorten(content, contextLimits.tipChars), reaction: words[reaction] ?? 'none' };
+  return { content: shorten(content, contextLimits.tipChars), reaction: namesOfReaction[reaction] ?? 'none' };
 }
 
 /** Overdue, then priority, then the nearest due date, then age. */

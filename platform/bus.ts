@@ -1,16 +1,6 @@
 // The event bus. The only file that knows its client library, `nats` 2.x, which its maintainers have superseded by
 // `@nats-io/*`: moving on means rewriting this file and nothing else.
-import {
-  AckPolicy,
-  connect,
-  createInbox,
-  DeliverPolicy,
-  headers,
-  type JsMsg,
-  type Msg,
-  type NatsConnection,
-  nanos,
-} from 'nats';
+import { AckPolicy, connect, createInbox, DeliverPolicy, ErrorCode, headers, type JsMsg, type Msg, type NatsConnection, NatsError, nanos } from 'nats';
 import { duplicateWindowMs, type Stream } from './streams.ts';
 
 export interface Bus {
@@ -246,7 +236,7 @@ function createPublisher(connection: NatsConnection) {
         connection.publish(subject, data, { reply: `${inbox}.${token}`, headers: messageHeaders });
       } catch (error) {
         waiting.delete(token);
-        reject(new BusError('unavailable', messageOf(error)));
+        reject(new BusError(isTooLarge(error) ? 'refused' : 'unavailable', messageOf(error)));
       }
     });
   }
@@ -301,6 +291,10 @@ function readReply(reply: Msg): PublishAck | BusError {
 function onlyNotFound(error: unknown): false {
   if (error instanceof Error && 'code' in error && error.code === '404') return false;
   throw error;
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof NatsError && error.code === ErrorCode.MaxPayloadExceeded;
 }
 
 function messageOf(error: unknown): string {

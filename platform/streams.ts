@@ -3,14 +3,18 @@ export interface Stream {
   readonly name: string;
   readonly subjects: readonly string[];
   readonly maxAgeMs: number;
+  /** Larger messages are refused when they are published. Undefined: as large as the server takes. */
+  readonly maxMessageBytes?: number;
 }
 
 const day = 86_400_000;
+/** Twice the largest decision there can be; leaves room for a dead letter's headers within the server's 1 MiB. */
+const maxMessageBytes = 512 * 1024;
 
 export const streams = {
-  signals: { name: 'signals', subjects: ['signals.>'], maxAgeMs: 7 * day },
-  feedback: { name: 'feedback', subjects: ['feedback.>'], maxAgeMs: 30 * day },
-  decisions: { name: 'decisions', subjects: ['decisions.>'], maxAgeMs: 30 * day },
+  signals: { name: 'signals', subjects: ['signals.>'], maxAgeMs: 7 * day, maxMessageBytes },
+  feedback: { name: 'feedback', subjects: ['feedback.>'], maxAgeMs: 30 * day, maxMessageBytes },
+  decisions: { name: 'decisions', subjects: ['decisions.>'], maxAgeMs: 30 * day, maxMessageBytes },
   /** Kept until someone has looked: longer than any stream that feeds it. */
   deadletters: { name: 'deadletters', subjects: ['deadletters.>'], maxAgeMs: 90 * day },
 } as const satisfies Record<string, Stream>;

@@ -1,0 +1,48 @@
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { createValidator } from '@bufbuild/protovalidate';
+import { subjects } from '../gen/proto/oo/contract.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import type { Bus } from '../platform/bus.ts';
+import { newId } from '../platform/ids.ts';
+import { matchPattern } from '../platform/match-pattern.ts';
+
+/** What happened, to whom. `eventId` and `occurredAt` are made if they are not given. */
+export type EventInit = Omit<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>, 'schemaVersion' | 'producer'>;
+
+export interface EventPublisher {
+  /**
+   * Publishes an event on the subject of its payload and returns its id once the stream has it. Publishing again under
+   * the same `eventId` is safe: it counts once. Throws a TypeError on an event that breaks the contract's rules, and a
+   * BusError if the stream does not take it in time.
+   */
+  publish(event: EventInit): Promise<string>;
+}
+
+export interface EventPublisherOptions {
+  readonly bus: Pick<Bus, 'publish'>;
+  /** The publishing service, with its version if it has one: `recommender@1.4.2`. */
+  readonly producer: string;
+  /** Milliseconds after which publishing fails. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Only events that consumers will accept leave here: the contract's rules are checked before publishing. */
+export function createEventPublisher({ bus, producer, timeoutMs = 5_000 }: EventPublisherOptions): EventPublisher {
+  const validator = createValidator({ regexMatch: matchPattern });
+  return {
+    async publish(event) {
+      const nowMs = Date.now();
+      const envelope = create(EnvelopeSchema, {
+        eventId: newId(nowMs),
+        occurredAt: { seconds: BigInt(Math.floor(nowMs / 1000)), nanos: (nowMs % 1000) * 1_000_000 },
+        ...event,
+        schemaVersion: 'v1',
+        producer,
+      });
+      const [violation] = validator.validate(EnvelopeSchema, envelope).violations ?? [];
+      if (violation || envelope.payload.case === undefined) throw new TypeError(`event refused: ${violation?.toString() ?? 'payload is missing'}`);
+      await bus.publish(subjects[envelope.payload.case].subject, toBinary(EnvelopeSchema, envelope), { id: envelope.eventId, timeoutMs });
+      return envelope.eventId;
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { create } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { anyPersonEvent } from '../tests/_util/arbitraries.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import { type Buckets, bucketColumns, fold, unpack } from './buckets.ts';
+import { definitions } from './definitions.ts';
+import { personDeltas } from './deltas.ts';
+import type { DeltaOf } from './tables.ts';
+
+type PersonDelta = DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>;
+
+const foldEvents = (events: readonly Parameters<typeof personDeltas>[0][]) => fold(events.flatMap(personDeltas) as PersonDelta[]);
+
+const sorted = ({ daily, hourly }: Buckets) => ({
+  daily: daily.toSorted((a, b) => a.day - b.day),
+  hourly: hourly.toSorted((a, b) => a.day - b.day || a.hour - b.hour),
+});
+
+describe('the algebra', () => {
+  it('adds up to the same buckets in any order', () => {
+    const orders = fc
+      .array(anyPersonEvent(), { maxLength: 40 })
+      .chain((events) => fc.tuple(fc.constant(events), fc.shuffledSubarray(events, { minLength: events.length })));
+    fc.assert(
+      fc.property(orders, ([events, shuffled]) => {
+        expect(sorted(foldEvents(shuffled))).toEqual(sorted(foldEvents(events)));
+      }),
+    );
+  });
+
+  it('adds up to the same buckets in any split: the sum of the parts is the whole', () => {
+    const splits = fc.tuple(fc.array(anyPersonEvent(), { maxLength: 40 }), fc.nat(40));
+    fc.assert(
+      fc.property(splits, ([events, at]) => {
+        const parts = [foldEvents(events.slice(0, at)), foldEvents(events.slice(at))];
+        const again = parts.flatMap(({ daily, hourly }) => [
+          ...daily.map((row) => ({ table: 'user_daily', row: { user_id: 'u', ...row } })),
+          ...hourly.map((row) => ({ table: 'user_hourly', row: { user_id: 'u', ...row } })),
+        ]) as PersonDelta[];
+        expect(sorted(fold(again))).toEqual(sorted(foldEvents(events)));
+      }),
+    );
+  });
+
+  it('reads every feature out of any buckets as a finite number or nothing', () => {
+    fc.assert(
+      fc.property(fc.array(anyPersonEvent(), { maxLength: 40 }), fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 11) }), (events, nowMs) => {
+        for (const [name, define] of Object.entries(definitions)) {
+          const reading = define(foldEvents(events), nowMs);
+          if (!reading) continue;
+          expect(reading.value, name).toBeGreaterThanOrEqual(0);
+          expect(Number.isFinite(reading.value), name).toBe(true);
+          if (name.includes('rate')) expect(reading.value).toBeLessThanOrEqual(1);
+          expect(reading.asOfMs, name).toBeGreaterThan(0);
+        }
+      }),
+    );
+  });
+
+  it('lets an event that no feature reads add nothing', () => {
+    const event = create(EnvelopeSchema, { userId: 'u', payload: { case: 'taskSynced', value: { provider: 'todoist' } } });
+    expect(personDeltas(event)).toEqual([]);
+  });
+});
+
+describe('unpack', () => {
+  it('reads what the database packs, with empty entries for columns without a value', () => {
+    expect(bucketColumns('user_hourly')).toEqual(['day', 'hour', 'done', 'last_done_at']);
+    expect(unpack('user_hourly', '20000,9,2,1728000000000;20001,0,0,')).toEqual([
+      { day: 20000, hour: 9, done: 2, last_done_at: 1728000000000 },
+      { day: 20001, hour: 0, done: 0 },
+    ]);
+    expect(unpack('user_daily', null)).toEqual([]);
+  });
+});
