@@ -6,8 +6,13 @@ import type { Bus } from '../platform/bus.ts';
 import { newId } from '../platform/ids.ts';
 import { matchPattern } from '../platform/match-pattern.ts';
 
+type Init = Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>;
+
 /** What happened, to whom. `eventId` and `occurredAt` are made if they are not given. */
-export type EventInit = Omit<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>, 'schemaVersion' | 'producer'>;
+export type EventInit = Omit<Init, 'schemaVersion' | 'producer' | 'userId' | 'payload'> & {
+  readonly userId: string;
+  readonly payload: Exclude<NonNullable<Init['payload']>, { case: undefined }>;
+};
 
 export interface EventPublisher {
   /**

@@ -2,6 +2,7 @@ import { create, type MessageInitShape, toBinary, toJsonString } from '@bufbuild
 import { describe, expect, it } from 'vitest';
 import { subjects } from '../gen/proto/oo/contract.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import type { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { decode } from './decode.ts';
 
 const valid = {
@@ -13,7 +14,8 @@ const valid = {
   payload: { case: 'tipFeedback', value: { tipId: 't1', reaction: 1, dwellMs: 30_000n } },
 } as const;
 
-const binary = (change: MessageInitShape<typeof EnvelopeSchema>) => toBinary(EnvelopeSchema, create(EnvelopeSchema, { ...valid, ...change }));
+type Change = Partial<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>>;
+const binary = (change: Change) => toBinary(EnvelopeSchema, create(EnvelopeSchema, { ...valid, ...change }));
 const json = (change: object) => new TextEncoder().encode(JSON.stringify({ ...JSON.parse(toJsonString(EnvelopeSchema, create(EnvelopeSchema, valid))), ...change }));
 const jsonHeaders = { 'Content-Type': 'application/json' };
 const subject = 'feedback.tip.reacted';
@@ -57,7 +59,7 @@ describe('decode', () => {
     ['a time before 2000', { subject, data: binary({ occurredAt: { seconds: 0n } }), headers: {} }, 'rule_violated', /occurred_at/],
     ['no payload', { subject, data: binary({ payload: { case: undefined } }), headers: {} }, 'rule_violated', /payload/],
     ['no reaction', { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't' } } }), headers: {} }, 'rule_violated', /reaction/],
-    ['a reaction nobody knows', { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't', reaction: 99 } } }), headers: {} }, 'rule_violated', /reaction/],
+    ['a reaction nobody knows', { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't', reaction: 99 as Reaction } } }), headers: {} }, 'rule_violated', /reaction/],
     ['another payload on the subject', { subject, data: binary({ payload: { case: 'tipServed', value: { tipId: 't' } } }), headers: {} }, 'wrong_subject', /signals.tip.served/],
     ['a subject nobody owns', { subject: 'feedback.tip.unheard', data: binary({}), headers: {} }, 'wrong_subject', /feedback.tip.reacted/],
   ] as const)('refuses %s', (_, message, reason, error) => {

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { StartupError } from './run-main.ts';
 
 /** The environment is not fit to start with. `problems` names every bad variable at once. */
-export class ConfigError extends Error {
+export class ConfigError extends StartupError {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];
 

@@ -11,14 +11,21 @@ const schema = z
     DATABASE_URL: required('the Postgres to read from').pipe(url('postgres', 'postgresql')),
     NATS_URL: required('the NATS server to log decisions to').pipe(url('nats', 'tls')),
     AUTH_KEYS_FILE: z.string().optional(),
-    DEFAULT_POLICY: z.string().default(defaultPolicy).refine((name) => policies.has(name), `must be one of ${known}`),
+    DEFAULT_POLICY: z
+      .string()
+      .default(defaultPolicy)
+      .refine((name) => policies.has(name), `must be one of ${known}`),
     DEFAULT_PROMPT_VERSION: z.string().default('v1'),
     LLM_BASE_URL: url('http', 'https').optional(),
     LLM_MODEL: z.string().optional(),
     LLM_API_KEY: z.string().optional(),
     LOG_LEVEL: logLevel.default('info'),
   })
-  .refine((env) => !env.LLM_BASE_URL || env.LLM_MODEL, { path: ['LLM_MODEL'], message: 'is not set: LLM_BASE_URL needs a model to ask', when: () => true });
+  .refine((env) => !env.LLM_BASE_URL || env.LLM_MODEL, {
+    path: ['LLM_MODEL'],
+    message: 'is not set: LLM_BASE_URL needs a model to ask',
+    when: () => true,
+  });
 
 export interface ServerConfig {
   readonly port: number;
@@ -45,7 +52,10 @@ export function readServerConfig(environment: NodeJS.ProcessEnv): ServerConfig {
     authKeysFile: env.AUTH_KEYS_FILE,
     policy: env.DEFAULT_POLICY,
     promptVersion: env.DEFAULT_PROMPT_VERSION,
-    llm: env.LLM_BASE_URL && env.LLM_MODEL ? { baseUrl: env.LLM_BASE_URL, model: env.LLM_MODEL, apiKey: env.LLM_API_KEY } : undefined,
+    llm:
+      env.LLM_BASE_URL && env.LLM_MODEL
+        ? { baseUrl: env.LLM_BASE_URL, model: env.LLM_MODEL, apiKey: env.LLM_API_KEY }
+        : undefined,
     logLevel: env.LOG_LEVEL,
   };
 }

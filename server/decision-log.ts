@@ -26,7 +26,8 @@ export function createDecisionLog(bus: Pick<Bus, 'publish' | 'read'>): DecisionL
         const ack = await bus.publish(subject, toBinary(EnvelopeSchema, event), options);
         return ack.duplicate ? fromBinary(EnvelopeSchema, await bus.read(stream, ack.sequence)) : event;
       } catch (error) {
-        if (error instanceof BusError) throw unavailable('DECISION_LOG_UNAVAILABLE', 'the decision could not be logged', { cause: error });
+        if (error instanceof BusError)
+          throw unavailable('DECISION_LOG_UNAVAILABLE', 'the decision could not be logged', { cause: error });
         throw error;
       }
     },

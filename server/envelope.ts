@@ -1,5 +1,5 @@
-import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { createHash } from 'node:crypto';
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { toTimestamp } from '../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 
@@ -17,14 +17,22 @@ export interface EnvelopeInit {
 const producer = 'oo-ml';
 
 /** The envelope of an event of our own. */
-export function createEnvelope({ eventId, occurredAtMs, userId, requestId, traceparent, payload }: EnvelopeInit): Envelope {
+export function createEnvelope({
+  eventId,
+  occurredAtMs,
+  userId,
+  requestId,
+  traceparent,
+  payload,
+}: EnvelopeInit): Envelope {
   return create(EnvelopeSchema, {
     eventId,
     occurredAt: toTimestamp(occurredAtMs),
     schemaVersion: 'v1',
     producer,
     userId,
-    traceparent: traceparent && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent) ? traceparent : '',
+    traceparent:
+      traceparent && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent) ? traceparent : '',
     causationId: requestId,
     payload,
   });
@@ -32,5 +40,7 @@ export function createEnvelope({ eventId, occurredAtMs, userId, requestId, trace
 
 /** SHA-256 of a request in canonical binary form: the same for every protocol and encoding it came in. */
 export function hashRequest<Schema extends DescMessage>(schema: Schema, request: MessageShape<Schema>): Uint8Array {
-  return createHash('sha256').update(toBinary(schema, request, { writeUnknownFields: false })).digest();
+  return createHash('sha256')
+    .update(toBinary(schema, request, { writeUnknownFields: false }))
+    .digest();
 }

@@ -22,7 +22,15 @@ export interface Scored {
 }
 
 /** The event that records a decision: all that made it, so that a replay gives the same answer. */
-export function toTipScored({ request, requestHash, vectors, decision, moment, readings, snapshot }: Scored): TipScored {
+export function toTipScored({
+  request,
+  requestHash,
+  vectors,
+  decision,
+  moment,
+  readings,
+  snapshot,
+}: Scored): TipScored {
   const { policy, scores, propensities } = decision;
   return create(TipScoredSchema, {
     requestId: request.requestId,
@@ -77,7 +85,8 @@ function toFeatureValue({ name, value, status, source, asOfMs }: FeatureReading)
 
 /** The answer to a Score, out of its event and nothing else: whoever has the event can give it again. */
 export function toScoreResponse(decisionId: string, decision: TipScored): ScoreResponse {
-  const { tipId, candidates, weights, policy, policyVersion, modelVersion, experiments, featureValues, degradations } = decision;
+  const { tipId, candidates, weights, policy, policyVersion, modelVersion, experiments, featureValues, degradations } =
+    decision;
   return create(ScoreResponseSchema, {
     decisionId,
     tipId,

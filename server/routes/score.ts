@@ -78,7 +78,8 @@ function checkUniqueIds({ candidates }: ScoreRequest): void {
   for (const [i, { id }] of candidates.entries()) {
     const earlier = first.get(id);
     if (earlier === undefined) first.set(id, i);
-    else violations.push({ field: `candidates[${i}].id`, description: `is the same as that of candidates[${earlier}]` });
+    else
+      violations.push({ field: `candidates[${i}].id`, description: `is the same as that of candidates[${earlier}]` });
   }
   const [one, ...others] = violations;
   if (one) throw invalidArgument([one, ...others]);

@@ -1,0 +1,33 @@
+import pg from 'pg';
+import { describe, expect, it } from 'vitest';
+import { classifyFailure } from './database.ts';
+
+const sql = (code: string) => Object.assign(new pg.DatabaseError('failed', 0, 'error'), { code, severity: 'ERROR' });
+const socket = (code: string) => Object.assign(new Error('socket'), { code });
+
+describe('classifyFailure', () => {
+  it.each([
+    ['row_refused', sql('22021'), 'a NUL byte in a string'],
+    ['row_refused', sql('22008'), 'a timestamp out of range'],
+    ['row_refused', sql('23514'), 'a broken check'],
+    ['row_refused', sql('54000'), 'a key too long'],
+    ['outage', sql('57P01'), 'the server shuts down'],
+    ['outage', sql('57014'), 'a cancelled statement'],
+    ['outage', sql('53300'), 'too many connections'],
+    ['outage', sql('53100'), 'a full disk'],
+    ['outage', sql('40P01'), 'a deadlock'],
+    ['outage', sql('40001'), 'a serialisation failure'],
+    ['outage', sql('25006'), 'a read-only server'],
+    ['outage', socket('ECONNREFUSED'), 'nobody listens'],
+    ['outage', socket('ECONNRESET'), 'a broken connection'],
+    ['outage', new AggregateError([socket('ECONNREFUSED'), socket('ECONNREFUSED')]), 'nobody listens on any address'],
+    ['outage', new Error('Connection terminated unexpectedly'), 'the library lost the connection'],
+    ['outage', new Error('timeout exceeded when trying to connect'), 'a pool that cannot connect'],
+    ['fatal', sql('42P01'), 'a missing table'],
+    ['fatal', sql('42501'), 'a missing right'],
+    ['fatal', new TypeError('bug'), 'a bug of ours'],
+    ['fatal', 'text', 'something that is no error'],
+  ] as const)('is %s for %o: %s', (expected, error) => {
+    expect(classifyFailure(error)).toBe(expected);
+  });
+});

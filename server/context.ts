@@ -1,0 +1,53 @@
+import { policies } from '../experiments/policies/index.ts';
+import { createPersonStore } from '../features/person-store.ts';
+import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
+import { withRetry } from '../generation/gateway/with-retry.ts';
+import { checkDefaultPrompt, loadPrompts } from '../generation/prompts/registry.ts';
+import type { Bus } from '../platform/bus.ts';
+import { type Clock, systemClock } from '../platform/clock.ts';
+import { ConfigError } from '../platform/config.ts';
+import type { Database } from '../platform/database.ts';
+import { newId } from '../platform/ids.ts';
+import type { Log } from '../platform/log.ts';
+import { startupStep } from '../platform/run-main.ts';
+import type { ServerConfig } from './config.ts';
+import { createDecisionLog } from './decision-log.ts';
+import { createPersonReader } from './read-person.ts';
+import type { GenerateDeps } from './routes/generate.ts';
+import type { ScoreDeps } from './routes/score.ts';
+
+export type ServerContext = ScoreDeps & GenerateDeps;
+
+export interface ServerContextDeps {
+  readonly database: Database;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly clock?: Clock;
+}
+
+/** All that the routes need, wired once. Throws a StartupError on an unknown policy or default prompt version. */
+export async function createContext(
+  config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm'>,
+  { database, bus, log, clock = systemClock }: ServerContextDeps,
+): Promise<ServerContext> {
+  const policy = policies.get(config.policy);
+  if (!policy) throw new ConfigError([`DEFAULT_POLICY: must be one of ${[...policies.keys()].join(', ')}`]);
+  const prompts = await startupStep(async () => {
+    const registry = await loadPrompts();
+    checkDefaultPrompt(registry, config.promptVersion);
+    return registry;
+  });
+  const { llm } = config;
+  const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
+  return {
+    readPerson: createPersonReader(createPersonStore(database), log),
+    decisionLog: createDecisionLog(bus),
+    policy,
+    prompts,
+    defaultPromptVersion: config.promptVersion,
+    gateway: gateway && withRetry(gateway, { random: Math.random, now: () => performance.now() }),
+    clock,
+    newId: () => newId(clock()),
+    log,
+  };
+}

@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+import { openBus } from '../platform/bus.ts';
+import { ConfigError } from '../platform/config.ts';
+import { openDatabase } from '../platform/database.ts';
+import { createLog } from '../platform/log.ts';
+import { runMain, startupStep } from '../platform/run-main.ts';
+import { streams } from '../platform/streams.ts';
+import { readServerConfig } from './config.ts';
+import { createContext } from './context.ts';
+import { createServer } from './create-server.ts';
+import { type AuthKey, parseAuthKeys } from './interceptors/authenticate.ts';
+import { createRoutes } from './routes/index.ts';
+
+const maxConnections = 4;
+const graceMs = 10_000;
+
+await runMain(async (signal) => {
+  const config = readServerConfig(process.env);
+  const authKeys = await readAuthKeys(config.authKeysFile);
+  const log = createLog({ name: 'server', level: config.logLevel, pretty: process.stdout.isTTY });
+  const database = openDatabase({ url: config.databaseUrl, applicationName: 'oo-server', maxConnections });
+  const bus = await openBus({ url: config.natsUrl, name: 'oo-server' });
+  try {
+    await bus.ensureStreams([streams.decisions]);
+    const server = createServer({ routes: createRoutes(await createContext(config, { database, bus, log })), authKeys, log });
+    const { url } = await startupStep(() => server.listen({ port: config.port, host: config.host }));
+    server.setServing(true);
+    log.info({ url, policy: config.policy, promptVersion: config.promptVersion, model: config.llm?.model ?? null }, 'serving');
+    if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');
+    const lost = await Promise.race([aborted(signal), bus.closed.then((error) => error ?? new Error('the bus closed the connection'))]);
+    await server.drain(graceMs);
+    if (lost) throw lost;
+  } finally {
+    await bus.close();
+    await database.end();
+  }
+});
+
+async function readAuthKeys(file: string | undefined): Promise<readonly AuthKey[]> {
+  if (file === undefined) return [];
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new ConfigError(['AUTH_KEYS_FILE: the file cannot be read']);
+  });
+  return startupStep(() => parseAuthKeys(text));
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}

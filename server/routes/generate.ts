@@ -1,0 +1,137 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import { assembleContext } from '../../features/context.ts';
+import { noBuckets } from '../../features/buckets.ts';
+import { readProfile } from '../../features/profile.ts';
+import type { LlmGateway } from '../../generation/gateway/gateway.ts';
+import { type PromptRegistry, resolvePrompt } from '../../generation/prompts/registry.ts';
+import { type WrittenTips, writeTips } from '../../generation/write-tips.ts';
+import type { DegradationName } from '../../gen/proto/oo/contract.ts';
+import { type TipGenerated, TipGeneratedSchema } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
+import { Degradation, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
+import {
+  type GenerateRequest,
+  GenerateRequestSchema,
+  type GenerateResponse,
+  GenerateResponseSchema,
+} from '../../gen/proto/oo/serving/v1/serving_pb.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Log } from '../../platform/log.ts';
+import type { DecisionLog } from '../decision-log.ts';
+import { createEnvelope, hashRequest } from '../envelope.ts';
+import type { PersonReader } from './score.ts';
+
+export interface GenerateDeps {
+  readonly readPerson: PersonReader;
+  readonly decisionLog: DecisionLog;
+  readonly prompts: PromptRegistry;
+  readonly defaultPromptVersion: string;
+  /** Undefined: no language model is configured. */
+  readonly gateway: LlmGateway | undefined;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  readonly log: Log;
+}
+
+const defaultTips = 3;
+
+/** Writes tips, logs what wrote them, and only then answers. */
+export function createGenerate(deps: GenerateDeps) {
+  const { readPerson, decisionLog, prompts, defaultPromptVersion, gateway, clock, newId, log } = deps;
+
+  return async (request: GenerateRequest, context: Pick<HandlerContext, 'requestHeader' | 'signal' | 'timeoutMs'>): Promise<GenerateResponse> => {
+    const prompt = resolvePrompt(prompts, request.promptVersion, defaultPromptVersion);
+    const nowMs = clock();
+    const generationId = newId();
+    const person = await readPerson(request.userId, generationId, nowMs);
+    const profile = readProfile(request.profileFeatures, person?.buckets ?? noBuckets, nowMs);
+
+    const written = await writeTips(
+      {
+        prompt,
+        fallbackPrompt: prompts.fallback,
+        context: assembleContext(request.context, profile, nowMs),
+        n: request.n ?? defaultTips,
+        tipId: () => newId(),
+        nonce: newId().replaceAll('-', ''),
+        deadlineMs: (context.timeoutMs() ?? deadlineMs) - logMs,
+        signal: context.signal,
+      },
+      { gateway },
+    );
+    if (written.failure) log.warn({ generationId, failure: written.failure }, 'templates wrote the tips');
+
+    const event = createEnvelope({
+      eventId: generationId,
+      occurredAtMs: nowMs,
+      userId: request.userId,
+      requestId: request.requestId,
+      traceparent: context.requestHeader.get('traceparent'),
+      payload: { case: 'tipGenerated', value: toTipGenerated(request, written, person === undefined) },
+    });
+    await decisionLog.append(event);
+    return toResponse(generationId, written, person === undefined);
+  };
+}
+
+/** Where a caller sets no deadline; the server's own default comes first. */
+const deadlineMs = 30_000;
+/** Kept back for the log. */
+const logMs = 50;
+
+const degradationOf = {
+  profile_unavailable: Degradation.PROFILE_UNAVAILABLE,
+  policy_fallback: Degradation.POLICY_FALLBACK,
+  llm_not_configured: Degradation.LLM_NOT_CONFIGURED,
+  llm_unavailable: Degradation.LLM_UNAVAILABLE,
+  llm_timeout: Degradation.LLM_TIMEOUT,
+  llm_bad_output: Degradation.LLM_BAD_OUTPUT,
+  llm_ungrounded: Degradation.LLM_UNGROUNDED,
+} as const satisfies Record<DegradationName, Degradation>;
+
+const kindOf = { task: TipKind.TASK, advice: TipKind.ADVICE, insight: TipKind.INSIGHT, reminder: TipKind.REMINDER } as const;
+const sourceOf = { llm: TipSource.LLM, fallback: TipSource.FALLBACK } as const;
+
+function degradations(written: WrittenTips, isProfileUnavailable: boolean): Degradation[] {
+  return [...(isProfileUnavailable ? [Degradation.PROFILE_UNAVAILABLE] : []), ...written.degradations.map((name) => degradationOf[name])];
+}
+
+/** What wrote which tips: ids and counts. The texts stay out of events. */
+function toTipGenerated(request: GenerateRequest, written: WrittenTips, isProfileUnavailable: boolean): TipGenerated {
+  return create(TipGeneratedSchema, {
+    requestId: request.requestId,
+    requestHash: hashRequest(GenerateRequestSchema, request),
+    tips: written.tips.map(({ id, kind, source, signalIds }) => ({ tipId: id, kind: kindOf[kind], source: sourceOf[source], signalIds: [...signalIds] })),
+    model: written.askedModel,
+    promptVersion: written.promptVersion,
+    promptHash: written.promptHash,
+    promptTokens: written.promptTokens,
+    completionTokens: written.completionTokens,
+    degradations: degradations(written, isProfileUnavailable),
+    requestedPromptVersion: written.requestedPromptVersion,
+  });
+}
+
+function toResponse(generationId: string, written: WrittenTips, isProfileUnavailable: boolean): GenerateResponse {
+  const { promptVersion, promptHash, model, promptTokens, completionTokens } = written;
+  return create(GenerateResponseSchema, {
+    generationId,
+    candidates: written.tips.map(({ id, content, kind, source, rationale, signalIds, confidence }) => ({
+      id,
+      content,
+      kind: kindOf[kind],
+      source: sourceOf[source],
+      model,
+      promptVersion,
+      rationale,
+      signalIds: [...signalIds],
+      ...(confidence === undefined ? {} : { confidence }),
+    })),
+    model,
+    promptVersion,
+    promptHash,
+    promptTokens,
+    completionTokens,
+    degradations: degradations(written, isProfileUnavailable),
+  });
+}

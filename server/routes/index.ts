@@ -1,0 +1,14 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { ServingService } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
+import type { ServerContext } from '../context.ts';
+import { createGenerate } from './generate.ts';
+import { createGenerateStream } from './generate-stream.ts';
+import { createScore } from './score.ts';
+
+/** The services of this server, one file for each RPC. */
+export function createRoutes(context: ServerContext): (router: ConnectRouter) => void {
+  const generate = createGenerate(context);
+  return (router) => {
+    router.service(ServingService, { score: createScore(context), generate, generateStream: createGenerateStream(generate) });
+  };
+}
