@@ -52,7 +52,7 @@ describe('signals', () => {
     const signals = [
       task('i'),
       task('h'),
-      task('g', { ageDays: 3 }),
+      task('z', { ageDays: 3 }),
       task('f', { ageDays: 1, dueAt: inHours(50) }),
       task('e', { dueAt: inHours(1.01) }),
       task('d', { dueAt: inHours(1) }),
@@ -60,7 +60,7 @@ describe('signals', () => {
       task('b', { isOverdue: true, dueAt: inHours(-1) }),
       task('a', { isOverdue: true, priority: 2 }),
     ];
-    expect(assemble({ signals }).tasks.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']);
+    expect(assemble({ signals }).tasks.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'z', 'h', 'i']);
   });
 
   it('of tasks are told in local time', () => {
@@ -109,6 +109,7 @@ describe('profile', () => {
     { name: 'mean_dwell_ms_30d', value: 150_000, status: 'present' },
     { name: 'preferred_hour', value: 9, status: 'default' },
     { name: 'tip_volume_30d', value: undefined, status: 'missing' },
+    { name: 'lost', value: 1, status: 'missing' },
     { name: 'a_new_one', value: 3, status: 'present' },
   ];
 
@@ -180,9 +181,12 @@ describe('for any valid request', () => {
   const signals = fc
     .array(fc.record({ id: text(30), detail }), { maxLength: 200, size: 'max' })
     .map((all) => [...new Map(all.map((each) => [each.id, each])).values()]);
-  const recentTips = fc.array(fc.record({ content: text(2000), reaction: fc.integer({ min: 0, max: 5 }) }), {
-    maxLength: 50,
-  });
+  const recentTips = fc.array(
+    fc.record({ content: text(2000), reaction: fc.constantFrom(...Object.values(Reaction)) }),
+    {
+      maxLength: 50,
+    },
+  );
 
   it('the order of the signals does not matter, the size is bounded, and nothing throws', () => {
     const requests = signals.chain((all) =>

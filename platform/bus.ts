@@ -17,6 +17,8 @@ export interface Bus {
   read(stream: string, sequence: number): Promise<Uint8Array>;
   /** Up to `max` messages of a durable, as they arrive, for at most `expiresMs`. Ends early when the bus closes. */
   fetch(durable: Durable, options: { readonly max: number; readonly expiresMs: number }): Promise<Fetch>;
+  /** How far a stream has come, and how far a durable of it. */
+  inspect(stream: string, durable?: string): Promise<StreamState>;
   /** Settles when the connection is gone for good: with the reason, or with nothing after `close`. */
   readonly closed: Promise<Error | undefined>;
   /** Whether the connection stands now. */
@@ -44,6 +46,13 @@ export interface PublishAck {
   readonly sequence: number;
   /** Whether the id was there already. `sequence` is then that of the first message. */
   readonly duplicate: boolean;
+}
+
+export interface StreamState {
+  readonly messages: number;
+  readonly lastSequence: number;
+  /** Every message up to here has been settled by the durable. 0 without a durable. */
+  readonly settledSequence: number;
 }
 
 export interface Fetch extends AsyncIterable<Delivery> {
@@ -148,6 +157,17 @@ export async function openBus({ url, name }: BusOptions): Promise<Bus> {
         async *[Symbol.asyncIterator]() {
           for await (const message of messages) yield toDelivery(message);
         },
+      };
+    },
+
+    async inspect(stream, durable) {
+      const manager = await connection.jetstreamManager();
+      const { state } = await manager.streams.info(stream);
+      const info = durable === undefined ? undefined : await manager.consumers.info(stream, durable);
+      return {
+        messages: state.messages,
+        lastSequence: state.last_seq,
+        settledSequence: info?.ack_floor.stream_seq ?? 0,
       };
     },
 

@@ -1,0 +1,95 @@
+// A language model server for tests that can misbehave in all the ways that real ones do.
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type Behaviour = (response: ServerResponse) => void;
+
+export interface UnrulyLlm extends AsyncDisposable {
+  readonly baseUrl: string;
+  /** What was asked so far. */
+  readonly requests: readonly { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: unknown }[];
+}
+
+/** Starts a server that treats each request as the next behaviour says; the last one stays. */
+export async function startUnrulyLlm(...behaviours: readonly Behaviour[]): Promise<UnrulyLlm> {
+  const requests: UnrulyLlm['requests'][number][] = [];
+  const server = createServer(async (request, response) => {
+    response.on('error', () => undefined);
+    const chunks = await request.toArray();
+    const behave = behaviours[Math.min(requests.length, behaviours.length - 1)];
+    requests.push({
+      url: request.url ?? '',
+      headers: request.headers,
+      body: JSON.parse(Buffer.concat(chunks).toString()),
+    });
+    behave?.(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    baseUrl: `http://127.0.0.1:${port}/v1`,
+    requests,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A chat completion with this text as the model's answer. */
+export function completion(text: string, choice: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({
+    model: 'unruly-1',
+    choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: text }, ...choice }],
+    usage: { prompt_tokens: 321, completion_tokens: 54 },
+  });
+}
+
+export function sends(body: string, contentType = 'application/json; charset=utf-8'): Behaviour {
+  return (response) => response.writeHead(200, { 'content-type': contentType }).end(body);
+}
+
+export function says(text: string): Behaviour {
+  return sends(completion(text));
+}
+
+export function fails(status: number, headers: Readonly<Record<string, string>> = {}): Behaviour {
+  return (response) =>
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end('{"error":{}}');
+}
+
+/** Promises more bytes than it sends, then closes the connection. */
+export function truncates(body: string): Behaviour {
+  return (response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+    response.write(body.slice(0, body.length / 2), () => response.destroy());
+  };
+}
+
+/** Sends one byte after the other, never all of them. */
+export function trickles(body: string): Behaviour {
+  return (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    let at = 0;
+    const timer = setInterval(() => response.write(body[at++ % (body.length - 1)] ?? ''), 20);
+    response.on('close', () => clearInterval(timer));
+  };
+}
+
+/** Takes the request and says nothing. */
+export const hangs: Behaviour = () => undefined;
+
+export const resets: Behaviour = (response) => {
+  response.socket?.resetAndDestroy();
+};
+
+/** Sends without end, as fast as it is read. */
+export const floods: Behaviour = (response) => {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  const chunk = Buffer.alloc(65_536, ' ');
+  const more = () => {
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', more);
+  more();
+};

@@ -1,0 +1,266 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { assembleContext } from '../features/context.ts';
+import { PromptContextSchema } from '../gen/proto/oo/serving/v1/context_pb.ts';
+import type { LlmGateway, LlmRequest } from './gateway/gateway.ts';
+import { openAiCompatible } from './gateway/openai-compatible.ts';
+import {
+  type Behaviour,
+  completion,
+  fails,
+  floods,
+  hangs,
+  resets,
+  says,
+  sends,
+  startUnrulyLlm,
+  trickles,
+  truncates,
+} from './gateway/unruly-llm.ts';
+import { withRetry } from './gateway/with-retry.ts';
+import { loadPrompts, resolvePrompt } from './prompts/registry.ts';
+import { type WriteTipsRequest, writeTips } from './write-tips.ts';
+
+const registry = await loadPrompts();
+const v1 = resolvePrompt(registry, 'v1', undefined);
+const context = assembleContext(
+  create(PromptContextSchema, {
+    signals: [{ id: 't1', detail: { case: 'task', value: { title: 'Tax return', isOverdue: true } } }],
+  }),
+  [],
+  Date.UTC(2026, 10, 24, 9),
+);
+
+const deadlineMs = 3000;
+const request = (over: Partial<WriteTipsRequest> = {}): WriteTipsRequest => ({
+  prompt: v1,
+  fallbackPrompt: registry.fallback,
+  context,
+  n: 3,
+  tipId: (index) => `tip-${index}`,
+  nonce: '0123456789abcdef',
+  deadlineMs,
+  signal: new AbortController().signal,
+  ...over,
+});
+
+const tip = (content: string, signalIds: readonly string[] = ['t1']) => ({
+  content,
+  kind: 'task',
+  rationale: 'It is overdue.',
+  signal_ids: signalIds,
+  confidence: 0.5,
+});
+const answer = (...tips: unknown[]) => JSON.stringify({ tips });
+const good = answer(tip('Open the form of the tax return.'), tip('Find last year’s papers.'));
+const gatewayTo = (baseUrl: string) =>
+  withRetry(openAiCompatible({ baseUrl, model: 'asked-1' }), { random: () => 0, now: () => performance.now() });
+
+async function timed<Result>(work: Promise<Result>): Promise<{ result: Result; elapsedMs: number }> {
+  const startMs = performance.now();
+  const result = await work;
+  return { result, elapsedMs: performance.now() - startMs };
+}
+
+describe('with a model that behaves', () => {
+  it('the tips are its own, under the version that was asked for', async () => {
+    await using llm = await startUnrulyLlm(says(good));
+    expect(await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) })).toEqual({
+      tips: [
+        {
+          id: 'tip-0',
+          source: 'llm',
+          content: 'Open the form of the tax return.',
+          kind: 'task',
+          rationale: 'It is overdue.',
+          signalIds: ['t1'],
+          confidence: 0.5,
+        },
+        expect.objectContaining({ id: 'tip-1', source: 'llm', content: 'Find last year’s papers.' }),
+      ],
+      model: 'unruly-1',
+      askedModel: 'asked-1',
+      promptVersion: 'v1',
+      promptHash: v1.hash,
+      requestedPromptVersion: 'v1',
+      promptTokens: 321,
+      completionTokens: 54,
+      degradations: [],
+      failure: undefined,
+    });
+  });
+
+  it.each([...registry.prompts.values()].filter(({ form }) => form === 'model'))(
+    'it is asked with $version',
+    async (prompt) => {
+      const asked: LlmRequest[] = [];
+      const gateway: LlmGateway = {
+        model: 'm',
+        complete: async (request) => {
+          asked.push(request);
+          return { text: good, model: 'm', promptTokens: 1, completionTokens: 1 };
+        },
+      };
+      expect(await writeTips(request({ prompt }), { gateway })).toMatchObject({ promptVersion: prompt.version });
+      expect(asked[0]).toMatchObject({ schemaName: 'tips', schema: { required: ['tips'] } });
+      expect(asked[0]?.user).toContain('"title":"Tax return"');
+      expect(asked[0]?.user).toContain('Write 3 ');
+    },
+  );
+
+  it('some tips that cite what does not exist are dropped', async () => {
+    await using llm = await startUnrulyLlm(says(answer(tip('Open the form.'), tip('Call Bob.', ['t1', 'bob']))));
+    const { tips, ...rest } = await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) });
+    expect(tips.map(({ id, content }) => [id, content])).toEqual([['tip-0', 'Open the form.']]);
+    expect(rest).toMatchObject({ promptVersion: 'v1', model: 'unruly-1', degradations: ['llm_ungrounded'] });
+  });
+});
+
+describe.concurrent('with a model that does not', () => {
+  const none: readonly string[] = [];
+  const cases: readonly [
+    name: string,
+    behaviours: readonly Behaviour[],
+    degradations: readonly string[],
+    tries: number,
+  ][] = [
+    ['503 then ok', [fails(503), says(good)], none, 2],
+    ['reset then ok', [resets, says(good)], none, 2],
+    ['429 with a Retry-After that fits, then ok', [fails(429, { 'retry-after': '1' }), says(good)], none, 2],
+    ['hanging then ok', [hangs, says(good)], none, 2],
+    ['a code fence', [says(`\`\`\`json\n${good}\n\`\`\``)], none, 1],
+    ['429 with a Retry-After that does not fit', [fails(429, { 'retry-after': '60' })], ['llm_unavailable'], 1],
+    ['429', [fails(429)], ['llm_unavailable'], 2],
+    ['500', [fails(500)], ['llm_unavailable'], 2],
+    ['401', [fails(401)], ['llm_unavailable'], 1],
+    ['a connection reset', [resets], ['llm_unavailable'], 2],
+    ['a truncated body', [truncates(completion(good))], ['llm_unavailable'], 2],
+    ['trickling', [trickles(completion(good))], ['llm_timeout'], 2],
+    ['hanging', [hangs], ['llm_timeout'], 2],
+    ['bad JSON', [sends('{"choices": [')], ['llm_bad_output'], 1],
+    ['prose', [says('Here are your tips!')], ['llm_bad_output'], 1],
+    ['a wrong schema', [says('{"advice": []}')], ['llm_bad_output'], 1],
+    ['a wrong kind', [says(good.replaceAll('"task"', '"todo"'))], ['llm_bad_output'], 1],
+    ['too long a tip', [says(answer(tip('x'.repeat(281))))], ['llm_bad_output'], 1],
+    ['HTML', [sends('<html>', 'text/html')], ['llm_bad_output'], 1],
+    ['an oversized answer', [floods], ['llm_bad_output'], 1],
+    ['empty choices', [sends('{"choices": []}')], ['llm_bad_output'], 1],
+    ['a refusal', [sends(completion('', { finish_reason: 'content_filter' }))], ['llm_bad_output'], 1],
+    ['only tips that cite what does not exist', [says(answer(tip('Call Bob.', ['bob'])))], ['llm_ungrounded'], 1],
+  ];
+
+  it.for(cases)(
+    '%s: an answer comes in time and says what wrote it',
+    async ([, behaviours, degradations, tries], { expect }) => {
+      await using llm = await startUnrulyLlm(...behaviours);
+      const { result, elapsedMs } = await timed(writeTips(request(), { gateway: gatewayTo(llm.baseUrl) }));
+      expect(elapsedMs).toBeLessThan(deadlineMs);
+      expect(llm.requests).toHaveLength(tries);
+      expect(result).toMatchObject({ degradations, askedModel: 'asked-1', requestedPromptVersion: 'v1' });
+      if (degradations.length === 0) {
+        expect(result).toMatchObject({
+          promptVersion: 'v1',
+          promptHash: v1.hash,
+          model: 'unruly-1',
+          failure: undefined,
+        });
+        return;
+      }
+      expect(result).toMatchObject({ promptVersion: 'fallback', promptHash: registry.fallback.hash, model: '' });
+      expect(result.tips).toHaveLength(3);
+      expect(result.tips.every(({ source }) => source === 'fallback')).toBe(true);
+      expect(result.tips[0]?.content).toContain('“Tax return” is overdue');
+      expect(result.failure).not.toMatch(/undefined|Bob|Tax|https?:/);
+    },
+  );
+
+  it('tokens that were spent on a useless answer are told', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(says('no'));
+    const result = await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) });
+    expect(result).toMatchObject({ promptTokens: 321, completionTokens: 54, model: '', promptVersion: 'fallback' });
+  });
+
+  const brokenGateways: readonly [name: string, complete: LlmGateway['complete'], degradation: string][] = [
+    ['ignores time and abort', () => new Promise(() => undefined), 'llm_timeout'],
+    ['rejects with something else', () => Promise.reject(new TypeError('secret')), 'llm_unavailable'],
+    [
+      'throws at once',
+      () => {
+        throw new Error('secret');
+      },
+      'llm_unavailable',
+    ],
+    [
+      'fails after the answer was given',
+      (_, { timeoutMs }) => new Promise((_, reject) => setTimeout(() => reject(new Error('late')), timeoutMs + 50)),
+      'llm_timeout',
+    ],
+  ];
+  it.for(brokenGateways)('a gateway that %s is survived', async ([, complete, degradation], { expect }) => {
+    const gateway = { model: 'm', complete };
+    const { result, elapsedMs } = await timed(writeTips(request({ deadlineMs: 1500 }), { gateway }));
+    expect(elapsedMs).toBeLessThan(1500);
+    expect(result).toMatchObject({ promptVersion: 'fallback', degradations: [degradation] });
+    expect(result.failure).not.toContain('secret');
+  });
+
+  it('a caller that goes away ends the waiting', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(hangs);
+    const caller = new AbortController();
+    setTimeout(() => caller.abort(), 50);
+    const over = { signal: caller.signal, deadlineMs: 20_000 };
+    const { result, elapsedMs } = await timed(writeTips(request(over), { gateway: gatewayTo(llm.baseUrl) }));
+    expect(elapsedMs).toBeLessThan(5000);
+    expect(result).toMatchObject({ promptVersion: 'fallback', degradations: ['llm_timeout'] });
+  });
+});
+
+describe('without a model', () => {
+  const asked = { model: 'm', complete: () => Promise.reject(new Error('must not be asked')) };
+
+  it('templates write, and say why', async () => {
+    const result = await writeTips(request({ n: 10 }), { gateway: undefined });
+    expect(result).toMatchObject({
+      model: '',
+      askedModel: '',
+      promptVersion: 'fallback',
+      promptHash: registry.fallback.hash,
+      requestedPromptVersion: 'v1',
+      promptTokens: 0,
+      completionTokens: 0,
+      degradations: ['llm_not_configured'],
+    });
+    expect(result.tips.map(({ id }) => id)).toEqual(Array.from({ length: 10 }, (_, at) => `tip-${at}`));
+  });
+
+  it('templates that were asked for are no degradation, and no model is asked', async () => {
+    const prompt = resolvePrompt(registry, 'fallback', undefined);
+    expect(await writeTips(request({ prompt }), { gateway: asked })).toMatchObject({
+      promptVersion: 'fallback',
+      requestedPromptVersion: 'fallback',
+      askedModel: '',
+      degradations: [],
+    });
+  });
+
+  it.each([0, -5, 60])('templates write when the deadline is %d ms away', async (deadlineMs) => {
+    expect(await writeTips(request({ deadlineMs }), { gateway: asked })).toMatchObject({
+      askedModel: '',
+      degradations: ['llm_timeout'],
+    });
+  });
+});
+
+it.each([1000, 60_000, Number.POSITIVE_INFINITY])('a deadline of %d ms leaves a reserve', async (deadlineMs) => {
+  const times: number[] = [];
+  const gateway: LlmGateway = {
+    model: 'm',
+    complete: async (_, { timeoutMs }) => {
+      times.push(timeoutMs);
+      return { text: good, model: 'm', promptTokens: 1, completionTokens: 1 };
+    },
+  };
+  await writeTips(request({ deadlineMs }), { gateway });
+  expect(times[0]).toBeGreaterThan(0);
+  expect(times[0]).toBeLessThanOrEqual(Math.min(60_000, deadlineMs - 100));
+});

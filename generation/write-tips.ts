@@ -1,0 +1,189 @@
+import type { TipContext } from '../features/context.ts';
+import type { DegradationName, TipSourceName } from '../gen/proto/oo/contract.ts';
+import { fallbackTips } from './fallback.ts';
+import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, within } from './gateway/gateway.ts';
+import { grounded, signalIds } from './grounding.ts';
+import { outputSchema, outputSchemaName, parseOutput, type TipDraft } from './output.ts';
+import type { ModelPrompt, Prompt, TemplatePrompt } from './prompts/prompt.ts';
+import { render } from './prompts/template.ts';
+import { promptView } from './prompts/view.ts';
+
+/** Kept back from the deadline, so that there is time for the templates and for the caller to answer. */
+const reserve = { share: 0.1, leastMs: 50, mostMs: 250 } as const;
+/** A model that has less time than this is not asked. */
+const modelMsMin = 50;
+/** No model is waited for longer, however far the deadline. */
+const modelMsMax = 60_000;
+
+export interface WriteTipsRequest {
+  readonly prompt: Prompt;
+  readonly fallbackPrompt: TemplatePrompt;
+  readonly context: TipContext;
+  /** How many tips, 1 to 10. */
+  readonly n: number;
+  /** The id of the tip at an index of the answer. */
+  readonly tipId: (index: number) => string;
+  /** 16 to 64 random letters and digits, new for every request. */
+  readonly nonce: string;
+  /** The answer is there this many milliseconds from now. */
+  readonly deadlineMs: number;
+  /** Ends the waiting for a model; the answer is then templates. */
+  readonly signal: AbortSignal;
+}
+
+export interface WriteTipsDeps {
+  /** Undefined: no language model is configured. */
+  readonly gateway: LlmGateway | undefined;
+}
+
+export type GenerateDegradation = Extract<DegradationName, `llm_${string}`>;
+
+export interface WrittenTip extends TipDraft {
+  readonly id: string;
+  readonly source: Extract<TipSourceName, 'llm' | 'fallback'>;
+}
+
+/** Tips, and what truly wrote them. */
+export interface WrittenTips {
+  /** 1 to `n`; exactly `n` where templates wrote them. */
+  readonly tips: readonly WrittenTip[];
+  /** The model that wrote them. Empty: none did. */
+  readonly model: string;
+  /** The model that was asked, whether or not it wrote them. Empty: none was. */
+  readonly askedModel: string;
+  /** The version that wrote them, after any fallback. */
+  readonly promptVersion: string;
+  readonly promptHash: string;
+  /** The version that was resolved, before any fallback. */
+  readonly requestedPromptVersion: string;
+  /** Tokens that were spent, also on an answer that was of no use. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly degradations: readonly GenerateDegradation[];
+  /** Why no model wrote them, for the log: without any text of prompt or answer. */
+  readonly failure: string | undefined;
+}
+
+/**
+ * Writes up to `n` tips: with the language model if it gives a good answer in time, with templates in every other case.
+ * Never rejects because of the model, and answers within the deadline whatever the model does.
+ */
+export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTipsDeps): Promise<WrittenTips> {
+  const { prompt } = request;
+  if (prompt.form === 'templates') return writeTemplates(request, prompt);
+  if (!gateway) return writeTemplates(request, request.fallbackPrompt, { degradation: 'llm_not_configured' });
+
+  const timeoutMs = modelTimeMs(request.deadlineMs);
+  if (timeoutMs < modelMsMin) {
+    const failure = 'The deadline left no time to ask the language model.';
+    return writeTemplates(request, request.fallbackPrompt, { degradation: 'llm_timeout', failure });
+  }
+  const answer = await askModel(request, prompt, gateway, timeoutMs);
+  const asked = { askedModel: gateway.model };
+  if (answer instanceof LlmError) {
+    return writeTemplates(request, request.fallbackPrompt, {
+      ...asked,
+      degradation: degradationOf[answer.kind],
+      failure: answer.message,
+    });
+  }
+
+  const spent = { ...asked, promptTokens: answer.promptTokens, completionTokens: answer.completionTokens };
+  const outcome = checkAnswer(answer, request);
+  if (!outcome.tips) return writeTemplates(request, request.fallbackPrompt, { ...spent, ...outcome });
+  return {
+    ...nothingWritten,
+    ...spent,
+    tips: withIds(outcome.tips, 'llm', request),
+    model: answer.model,
+    promptVersion: prompt.version,
+    promptHash: prompt.hash,
+    requestedPromptVersion: prompt.version,
+    degradations: outcome.degradation ? [outcome.degradation] : [],
+  };
+}
+
+/** How long the model may take; what is left of the deadline is the reserve. */
+function modelTimeMs(deadlineMs: number): number {
+  const reserveMs = Math.min(reserve.mostMs, Math.max(reserve.leastMs, deadlineMs * reserve.share));
+  return Math.min(modelMsMax, deadlineMs - reserveMs);
+}
+
+async function askModel(
+  { context, n, nonce, signal }: WriteTipsRequest,
+  prompt: ModelPrompt,
+  gateway: LlmGateway,
+  timeoutMs: number,
+): Promise<LlmAnswer | LlmError> {
+  const view = promptView(context, n, nonce);
+  const asked = {
+    system: render(prompt.system, view),
+    user: render(prompt.user, view),
+    schemaName: outputSchemaName,
+    schema: outputSchema,
+    temperature: prompt.temperature,
+    maxOutputTokens: prompt.maxOutputTokens,
+  };
+  try {
+    // A gateway keeps its time by contract; the deadline is kept even if it does not.
+    return await within({ signal, timeoutMs }, (signal) => gateway.complete(asked, { signal, timeoutMs }));
+  } catch (error) {
+    if (error instanceof LlmError) return error;
+    const name = error instanceof Error ? error.name : typeof error;
+    return new LlmError('unavailable', `The language model's gateway failed with ${name}.`);
+  }
+}
+
+const degradationOf: Readonly<Record<LlmErrorKind, GenerateDegradation>> = {
+  timeout: 'llm_timeout',
+  unavailable: 'llm_unavailable',
+  bad_output: 'llm_bad_output',
+  refused: 'llm_bad_output',
+};
+
+interface Outcome {
+  /** Undefined: none of the answer can be used. */
+  readonly tips?: readonly TipDraft[];
+  readonly degradation?: GenerateDegradation;
+  readonly failure?: string;
+}
+
+function checkAnswer({ text }: LlmAnswer, { context, n }: WriteTipsRequest): Outcome {
+  const written = parseOutput(text, n);
+  if (!written) return { degradation: 'llm_bad_output', failure: 'The tips were not of the agreed form.' };
+  const tips = grounded(written, signalIds(context));
+  if (tips.length === written.length) return { tips };
+  if (tips.length > 0) return { tips, degradation: 'llm_ungrounded' };
+  return { degradation: 'llm_ungrounded', failure: 'Every tip cited signals that do not exist.' };
+}
+
+const nothingWritten = { model: '', askedModel: '', promptTokens: 0, completionTokens: 0, failure: undefined };
+
+interface Spent {
+  readonly degradation?: GenerateDegradation;
+  readonly failure?: string;
+  readonly askedModel?: string;
+  readonly promptTokens?: number;
+  readonly completionTokens?: number;
+}
+
+function writeTemplates(request: WriteTipsRequest, prompt: TemplatePrompt, after: Spent = {}): WrittenTips {
+  const { degradation, ...spent } = after;
+  return {
+    ...nothingWritten,
+    ...spent,
+    tips: withIds(fallbackTips(prompt, request.context, request.n), 'fallback', request),
+    promptVersion: prompt.version,
+    promptHash: prompt.hash,
+    requestedPromptVersion: request.prompt.version,
+    degradations: degradation ? [degradation] : [],
+  };
+}
+
+function withIds(
+  tips: readonly TipDraft[],
+  source: WrittenTip['source'],
+  { tipId }: WriteTipsRequest,
+): readonly WrittenTip[] {
+  return tips.map((tip, index) => ({ id: tipId(index), source, ...tip }));
+}
