@@ -1,6 +1,6 @@
 // The event bus. The only file that knows its client library, `nats` 2.x, which its maintainers have superseded by
 // `@nats-io/*`: moving on means rewriting this file and nothing else.
-import { AckPolicy, connect, createInbox, DeliverPolicy, ErrorCode, headers, type JsMsg, type Msg, type NatsConnection, NatsError, nanos } from 'nats';
+import { AckPolicy, connect, createInbox, DeliverPolicy, ErrorCode, headers, type JsMsg, type Msg, type MsgHdrs, type NatsConnection, NatsError, nanos } from 'nats';
 import { duplicateWindowMs, type Stream } from './streams.ts';
 
 export interface Bus {
@@ -14,7 +14,7 @@ export interface Bus {
    */
   publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishAck>;
   /** Reads a stored message by its sequence. Throws BusError. */
-  read(stream: string, sequence: number): Promise<Uint8Array>;
+  read(stream: string, sequence: number): Promise<StoredMessage>;
   /** Up to `max` messages of a durable, as they arrive, for at most `expiresMs`. Ends early when the bus closes. */
   fetch(durable: Durable, options: { readonly max: number; readonly expiresMs: number }): Promise<Fetch>;
   /** How far a stream has come, and how far a durable of it. */
@@ -46,6 +46,12 @@ export interface PublishAck {
   readonly sequence: number;
   /** Whether the id was there already. `sequence` is then that of the first message. */
   readonly duplicate: boolean;
+}
+
+export interface StoredMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface StreamState {
@@ -140,7 +146,8 @@ export async function openBus({ url, name }: BusOptions): Promise<Bus> {
     async read(stream, sequence) {
       try {
         const manager = await connection.jetstreamManager();
-        return (await manager.streams.getMessage(stream, { seq: sequence })).data;
+        const { subject, data, header } = await manager.streams.getMessage(stream, { seq: sequence });
+        return { subject, data, headers: toRecord(header) };
       } catch (error) {
         throw new BusError(
           'unavailable',
@@ -181,13 +188,15 @@ export async function openBus({ url, name }: BusOptions): Promise<Bus> {
   };
 }
 
+function toRecord(messageHeaders: MsgHdrs | undefined): Record<string, string> {
+  return Object.fromEntries([...(messageHeaders ?? [])].map(([name, [value = '']]) => [name, value]));
+}
+
 function toDelivery(message: JsMsg): Delivery {
-  const entries: Record<string, string> = {};
-  for (const [key, values] of message.headers ?? []) entries[key] = values[0] ?? '';
   return {
     subject: message.subject,
     data: message.data,
-    headers: entries,
+    headers: toRecord(message.headers),
     sequence: message.seq,
     deliveries: message.info.deliveryCount,
     ack: () => message.ack(),

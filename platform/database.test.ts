@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { classifyFailure } from './database.ts';
+import { classifyFailure, type Failure } from './database.ts';
 
 const sql = (code: string) => Object.assign(new pg.DatabaseError('failed', 0, 'error'), { code, severity: 'ERROR' });
 const socket = (code: string) => Object.assign(new Error('socket'), { code });
@@ -27,7 +27,7 @@ describe('classifyFailure', () => {
     ['fatal', sql('42501'), 'a missing right'],
     ['fatal', new TypeError('bug'), 'a bug of ours'],
     ['fatal', 'text', 'something that is no error'],
-  ] as const)('is %s for %o: %s', (expected, error) => {
+  ] as readonly [Failure, unknown, string][])('is %s for %o: %s', (expected, error) => {
     expect(classifyFailure(error)).toBe(expected);
   });
 });

@@ -24,7 +24,7 @@ export function createDecisionLog(bus: Pick<Bus, 'publish' | 'read'>): DecisionL
       try {
         const options = { id: event.eventId, timeoutMs: publishTimeoutMs };
         const ack = await bus.publish(subject, toBinary(EnvelopeSchema, event), options);
-        return ack.duplicate ? fromBinary(EnvelopeSchema, await bus.read(stream, ack.sequence)) : event;
+        return ack.duplicate ? fromBinary(EnvelopeSchema, (await bus.read(stream, ack.sequence)).data) : event;
       } catch (error) {
         if (error instanceof BusError)
           throw unavailable('DECISION_LOG_UNAVAILABLE', 'the decision could not be logged', { cause: error });
