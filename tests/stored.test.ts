@@ -1,0 +1,168 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { deltas } from '../consumers/deltas.ts';
+import { type Buckets, fold } from '../features/buckets.ts';
+import { createEventStore, type StoredEvent } from '../features/event-store.ts';
+import { createPersonStore } from '../features/person-store.ts';
+import { type ColumnType, columnsOf, type DeltaOf, tableNames } from '../features/tables.ts';
+import { toMs, toTimestamp } from '../features/time.ts';
+import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import { dayMs } from '../platform/clock.ts';
+import { type Database, openDatabase } from '../platform/database.ts';
+import { newId } from '../platform/ids.ts';
+import { anyPersonEvent } from './_util/arbitraries.ts';
+import { createTestDatabase, type TestDatabase } from './_util/servers.ts';
+
+let testDatabase: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = openDatabase({ url: testDatabase.url, applicationName: 'test', maxConnections: 8 });
+});
+afterAll(async () => {
+  await database.end();
+  await testDatabase.drop();
+});
+
+const stored = (event: Envelope): StoredEvent => ({
+  eventId: event.eventId,
+  type: 'test',
+  userId: event.userId,
+  occurredAtMs: toMs(event.occurredAt),
+  schemaVersion: 'v1',
+  producer: 'test',
+  envelope: toBinary(EnvelopeSchema, event),
+  deltas: deltas(event),
+});
+
+const sorted = ({ daily, hourly }: Buckets) => ({
+  daily: daily.toSorted((a, b) => a.day - b.day),
+  hourly: hourly.toSorted((a, b) => a.day - b.day || a.hour - b.hour),
+});
+
+/** The pure fold of one person's events: what the tables must hold. */
+const expectedOf = (events: readonly Envelope[], userId: string) =>
+  sorted(fold(events.filter((event) => event.userId === userId).flatMap(deltas).filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[]));
+
+describe('the tables', () => {
+  it('equal the pure fold over the distinct events, whatever the order, the batches, the repeats and the writers', async () => {
+    const store = createEventStore(database);
+    const people = createPersonStore(database);
+    const anyStory = fc
+      .uniqueArray(anyPersonEvent(['anna', 'ben']), { minLength: 1, maxLength: 60, selector: ({ eventId }) => eventId })
+      .chain((events) =>
+        fc.record({
+          events: fc.constant(events),
+          deliveries: fc.array(fc.constantFrom(...events), { maxLength: 60 }).chain((repeats) =>
+            fc.shuffledSubarray([...events, ...repeats], { minLength: events.length + repeats.length }),
+          ),
+          batchSize: fc.integer({ min: 1, max: 40 }),
+          writers: fc.integer({ min: 1, max: 6 }),
+        }),
+      );
+    await fc.assert(
+      fc.asyncProperty(anyStory, async ({ events, deliveries, batchSize, writers }) => {
+        const run = newId(Date.now());
+        const fresh = new Map(events.map((event) => [event.eventId, { ...event, eventId: newId(Date.now()), userId: `${run}/${event.userId}` } as Envelope]));
+        const batches = Array.from({ length: Math.ceil(deliveries.length / batchSize) }, (_, i) =>
+          deliveries.slice(i * batchSize, (i + 1) * batchSize).flatMap(({ eventId }) => fresh.get(eventId) ?? []),
+        );
+        const counts = await Promise.all(
+          Array.from({ length: writers }, async (_, writer) => {
+            let count = 0;
+            for (const [i, batch] of batches.entries()) if (i % writers === writer) count += await store.store(batch.map(stored));
+            return count;
+          }),
+        );
+        expect(counts.reduce((sum, count) => sum + count)).toBe(fresh.size);
+        for (const userId of ['anna', 'ben'].map((name) => `${run}/${name}`)) {
+          const { buckets } = await people.read(userId, newId(Date.now()), Date.UTC(2026, 0, 1));
+          expect(sorted(buckets)).toEqual(expectedOf([...fresh.values()], userId));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('survive many writers on the same people: they wait for each other and do not deadlock', async () => {
+    const store = createEventStore(database);
+    const events = fc.sample(anyPersonEvent(Array.from({ length: 50 }, (_, i) => `crowd-${i}`)), { numRuns: 4_000, seed: 7 });
+    const batches = Array.from({ length: 16 }, (_, i) => events.slice(i * 250, (i + 1) * 250).map((event) => stored({ ...event, eventId: newId(Date.now()) })));
+    const counts = await Promise.all(batches.map((batch) => store.store(batch)));
+    expect(counts).toEqual(batches.map((batch) => batch.length));
+  });
+
+  it('keep the first of two events with one id', async () => {
+    const store = createEventStore(database);
+    const [first, second] = fc.sample(anyPersonEvent(['first-wins']), { numRuns: 2, seed: 3 }) as [Envelope, Envelope];
+    const eventId = newId(Date.now());
+    expect(await store.store([stored({ ...first, eventId }), stored({ ...second, eventId })])).toBe(1);
+    expect(await store.store([stored({ ...second, eventId })])).toBe(0);
+    const { buckets } = await createPersonStore(database).read('first-wins', eventId, Date.UTC(2026, 0, 1));
+    expect(sorted(buckets)).toEqual(expectedOf([{ ...first, eventId }], 'first-wins'));
+  });
+
+  it('change not at all where one row of a batch is refused', async () => {
+    const store = createEventStore(database);
+    const [event] = fc.sample(anyPersonEvent(['all-or-nothing']), { numRuns: 1, seed: 5 }) as [Envelope];
+    const bad = { ...stored({ ...event, eventId: newId(Date.now()) }), producer: 'a\0b' };
+    await expect(store.store([stored(event), bad])).rejects.toMatchObject({ code: '22021' });
+    const { rows } = await database.query("SELECT FROM events WHERE user_id = 'all-or-nothing'");
+    expect(rows).toEqual([]);
+  });
+});
+
+describe('the person store', () => {
+  it('reads no further back than the features look, gives every caller their own, and finds the event asked for', async () => {
+    const store = createEventStore(database);
+    const people = createPersonStore(database);
+    const nowMs = Date.UTC(2026, 5, 30, 12);
+    const served = (userId: string, atMs: number) =>
+      stored(create(EnvelopeSchema, { eventId: newId(nowMs), userId, occurredAt: toTimestamp(atMs), payload: { case: 'tipServed', value: { tipId: 't' } } }));
+    const events = Array.from({ length: 100 }, (_, i) => served(`reader-${i}`, nowMs - (i % 2 ? 29 : 30) * dayMs));
+    await store.store(events);
+    const read = await Promise.all(events.map(({ userId, eventId }) => people.read(userId, eventId, nowMs)));
+    for (const [i, person] of read.entries()) {
+      expect(person.buckets.daily.map(({ served: count }) => count)).toEqual(i % 2 ? [1] : []);
+      expect(Buffer.from(person.event ?? []).equals(Buffer.from(events[i]?.envelope ?? []))).toBe(true);
+      expect(person.snapshot).toMatch(/^\d+:\d+:/);
+    }
+    expect((await people.read('nobody', newId(nowMs), nowMs)).event).toBeUndefined();
+  });
+
+  it('tells every caller of a read that fails, and works again afterwards', async () => {
+    const broken = openDatabase({ url: testDatabase.url.replace(/\/[^/]*$/, '/no_such_database'), applicationName: 'test', maxConnections: 1 });
+    const people = createPersonStore(broken);
+    const reads = await Promise.allSettled([1, 2, 3].map(() => people.read('u', newId(0), 0)));
+    expect(reads.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    await expect(people.read('u', newId(0), 0)).rejects.toMatchObject({ code: '3D000' });
+    await broken.end();
+  });
+});
+
+describe('the declared tables', () => {
+  const sqlTypes: Readonly<Record<ColumnType, readonly string[]>> = {
+    uuid: ['uuid'],
+    text: ['text'],
+    'text[]': ['ARRAY'],
+    int: ['integer', 'smallint'],
+    bigint: ['bigint'],
+    float: ['double precision'],
+    day: ['date'],
+    timestamp: ['timestamp with time zone'],
+  };
+
+  it.each(tableNames)('%s are those of the database: every column, its type, the key', async (table) => {
+    const { rows } = await database.query<{ name: string; type: string; is_key: boolean }>(
+      `SELECT column_name AS name, data_type AS type, column_name IN (
+         SELECT column_name FROM information_schema.key_column_usage k WHERE k.table_name = c.table_name AND k.constraint_name LIKE '%_pkey'
+       ) AS is_key
+       FROM information_schema.columns c WHERE table_name = $1 ORDER BY column_name`,
+      [table],
+    );
+    const declared = columnsOf(table).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    expect(rows.map(({ name, is_key }) => [name, is_key])).toEqual(declared.map(({ name, role }) => [name, role === 'key']));
+    for (const [i, { name, type }] of declared.entries()) expect(sqlTypes[type], name).toContain(rows[i]?.type);
+  });
+});
