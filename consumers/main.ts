@@ -4,10 +4,11 @@ import { createLog } from '../platform/log.ts';
 import { runMain } from '../platform/run-main.ts';
 import { readConsumersConfig } from './config.ts';
 import { runConsumers } from './run-consumers.ts';
-import { batchesInFlight, durables } from './durables.ts';
+import { batchesInFlight, durablesOf } from './durables.ts';
 
 await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);
+  const durables = durablesOf(config.ackWaitMs);
   const log = createLog({ name: 'consumers', level: config.logLevel, pretty: process.stdout.isTTY });
   const database = openDatabase({
     url: config.databaseUrl,
@@ -20,7 +21,7 @@ await runMain(async (signal) => {
     if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
   });
   try {
-    await runConsumers({ bus, database, log, signal: AbortSignal.any([signal, lost.signal]) });
+    await runConsumers({ bus, database, log, durables, signal: AbortSignal.any([signal, lost.signal]) });
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();

@@ -3,7 +3,7 @@ import type { Bus, Durable } from '../platform/bus.ts';
 import type { Database } from '../platform/database.ts';
 import type { Log } from '../platform/log.ts';
 import { streams } from '../platform/streams.ts';
-import { batchesInFlight, batchSize, durables, lingerMs } from './durables.ts';
+import { batchesInFlight, batchSize, lingerMs } from './durables.ts';
 import { pump } from './pump.ts';
 import { storeBatch } from './store-batch.ts';
 
@@ -13,19 +13,18 @@ export interface ConsumersDeps {
   readonly log: Log;
   /** Stops after what is in flight is stored. */
   readonly signal: AbortSignal;
-  /** What to read. Default: the three durables of this service. */
-  readonly durables?: readonly Durable[];
+  readonly durables: readonly Durable[];
 }
 
 /** Moves every event into the tables until `signal`. Rejects on what no waiting can mend; the process should end then. */
-export async function runConsumers({ bus, database, log, signal, durables: read = durables }: ConsumersDeps): Promise<void> {
+export async function runConsumers({ bus, database, log, signal, durables }: ConsumersDeps): Promise<void> {
   await bus.ensureStreams(Object.values(streams));
-  for (const durable of read) await bus.ensureDurable(durable);
+  for (const durable of durables) await bus.ensureDurable(durable);
   const eventStore = createEventStore(database);
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const deps = { bus, eventStore, log, signal: stop, random: Math.random };
-  const pumps = read.map(async (durable) => {
+  const pumps = durables.map(async (durable) => {
     try {
       await pump({ bus, durable, batchSize, batchesInFlight, lingerMs, log, signal: stop, handle: (batch) => storeBatch(deps, durable, batch) });
     } catch (error) {
@@ -33,7 +32,7 @@ export async function runConsumers({ bus, database, log, signal, durables: read 
       throw error;
     }
   });
-  log.info({ durables: read.map(({ name }) => name) }, 'reading events');
+  log.info({ durables: durables.map(({ name }) => name) }, 'reading events');
   const results = await Promise.allSettled(pumps);
   const rejected = results.find((result) => result.status === 'rejected');
   if (rejected && !signal.aborted) throw rejected.reason;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type EventPublisher, createEventPublisher, createTipClient, type TipClient } from '../../client/index.ts';
+import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
 import { type Bus, openBus } from '../../platform/bus.ts';
 import { type Database, openDatabase } from '../../platform/database.ts';
@@ -70,7 +71,7 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
   let running: Promise<void> | undefined;
   const startConsuming = () => {
     stop = new AbortController();
-    running = runConsumers({ bus, database, log: silent, signal: stop.signal });
+    running = runConsumers({ bus, database, log: silent, durables: durablesOf(30_000), signal: stop.signal });
   };
   stack.defer(async () => {
     stop?.abort();
