@@ -1,5 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type CallOptions, type Client, createClient as createConnectClient, type Interceptor } from '@connectrpc/connect';
+import {
+  type CallOptions,
+  type Client,
+  createClient as createConnectClient,
+  type Interceptor,
+} from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import {
   type GenerateRequestSchema,
@@ -34,15 +39,25 @@ export interface TipClient {
 }
 
 /** What a recommender imports. Errors are ConnectErrors, with `google.rpc` details. Throws on bad options. */
-export function createTipClient({ baseUrl, apiKey, promptVersions, timeoutMs, protocol = 'grpc' }: ClientOptions): TipClient {
+export function createTipClient({
+  baseUrl,
+  apiKey,
+  promptVersions,
+  timeoutMs,
+  protocol = 'grpc',
+}: ClientOptions): TipClient {
   const versions = parsePromptVersions(promptVersions);
   const options = { baseUrl, interceptors: apiKey === undefined ? [] : [bearer(apiKey)] };
-  const transport = protocol === 'grpc' ? createGrpcTransport(options) : createConnectTransport({ ...options, httpVersion: '2' });
+  const transport =
+    protocol === 'grpc' ? createGrpcTransport(options) : createConnectTransport({ ...options, httpVersion: '2' });
   const serving = createConnectClient(ServingService, transport);
   return {
     serving,
     score(request, callOptions) {
-      return serving.score({ ...request, requestId: request.requestId || newId(Date.now()) }, { timeoutMs: timeoutMs ?? 2_000, ...callOptions });
+      return serving.score(
+        { ...request, requestId: request.requestId || newId(Date.now()) },
+        { timeoutMs: timeoutMs ?? 2_000, ...callOptions },
+      );
     },
     generate(request, callOptions) {
       return serving.generate(

@@ -45,8 +45,12 @@ export function createEventPublisher({ bus, producer, timeoutMs = 5_000 }: Event
         producer,
       });
       const [violation] = validator.validate(EnvelopeSchema, envelope).violations ?? [];
-      if (violation || envelope.payload.case === undefined) throw new TypeError(`event refused: ${violation?.toString() ?? 'payload is missing'}`);
-      await bus.publish(subjects[envelope.payload.case].subject, toBinary(EnvelopeSchema, envelope), { id: envelope.eventId, timeoutMs });
+      if (violation || envelope.payload.case === undefined)
+        throw new TypeError(`event refused: ${violation?.toString() ?? 'payload is missing'}`);
+      await bus.publish(subjects[envelope.payload.case].subject, toBinary(EnvelopeSchema, envelope), {
+        id: envelope.eventId,
+        timeoutMs,
+      });
       return envelope.eventId;
     },
   };

@@ -24,7 +24,11 @@ const publishMs = 5_000;
  * once the stream has it is the message taken off its own stream. Repeating it after a crash stores it once. Throws
  * BusError.
  */
-export async function putAside(bus: Bus, durable: { readonly stream: string; readonly name: string }, letter: DeadLetter): Promise<void> {
+export async function putAside(
+  bus: Bus,
+  durable: { readonly stream: string; readonly name: string },
+  letter: DeadLetter,
+): Promise<void> {
   const { delivery, reason, error } = letter;
   const { 'Nats-Msg-Id': messageId, ...original } = delivery.headers;
   await bus.publish(`deadletters.${durable.stream}`, delivery.data, {

@@ -16,7 +16,10 @@ const valid = {
 
 type Change = Partial<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>>;
 const binary = (change: Change) => toBinary(EnvelopeSchema, create(EnvelopeSchema, { ...valid, ...change }));
-const json = (change: object) => new TextEncoder().encode(JSON.stringify({ ...JSON.parse(toJsonString(EnvelopeSchema, create(EnvelopeSchema, valid))), ...change }));
+const json = (change: object) =>
+  new TextEncoder().encode(
+    JSON.stringify({ ...JSON.parse(toJsonString(EnvelopeSchema, create(EnvelopeSchema, valid))), ...change }),
+  );
 const jsonHeaders = { 'Content-Type': 'application/json' };
 const subject = 'feedback.tip.reacted';
 
@@ -24,23 +27,45 @@ describe('decode', () => {
   it.each([
     ['binary', { subject, data: binary({}), headers: {} }],
     ['JSON', { subject, data: json({}), headers: jsonHeaders }],
-    ['JSON with a charset and another case', { subject, data: json({}), headers: { 'content-type': 'Application/JSON; charset=utf-8' } }],
+    [
+      'JSON with a charset and another case',
+      { subject, data: json({}), headers: { 'content-type': 'Application/JSON; charset=utf-8' } },
+    ],
     ['JSON with a field of a newer contract', { subject, data: json({ newField: 1 }), headers: jsonHeaders }],
     ['an older subject', { subject: 'signals.tip.feedback', data: binary({}), headers: {} }],
   ])('reads %s', (_, message) => {
     const decoded = decode(message);
-    expect(decoded).toMatchObject({ kind: 'event', event: { eventId: valid.eventId, type: 'oo.events.v1.TipFeedback', userId: 'anna', occurredAtMs: 1_790_000_000_000 } });
-    expect(decoded.kind === 'event' && decoded.event.deltas.map(({ table }) => table)).toEqual(['user_daily', 'user_hourly', 'tip_feedback']);
+    expect(decoded).toMatchObject({
+      kind: 'event',
+      event: {
+        eventId: valid.eventId,
+        type: 'oo.events.v1.TipFeedback',
+        userId: 'anna',
+        occurredAtMs: 1_790_000_000_000,
+      },
+    });
+    expect(decoded.kind === 'event' && decoded.event.deltas.map(({ table }) => table)).toEqual([
+      'user_daily',
+      'user_hourly',
+      'tip_feedback',
+    ]);
   });
 
   it('stores the same bytes for JSON as for binary', () => {
-    const stored = [decode({ subject, data: binary({}), headers: {} }), decode({ subject, data: json({}), headers: jsonHeaders })];
-    const [a, b] = stored.map((decoded) => decoded.kind === 'event' && Buffer.from(decoded.event.envelope).toString('hex'));
+    const stored = [
+      decode({ subject, data: binary({}), headers: {} }),
+      decode({ subject, data: json({}), headers: jsonHeaders }),
+    ];
+    const [a, b] = stored.map(
+      (decoded) => decoded.kind === 'event' && Buffer.from(decoded.event.envelope).toString('hex'),
+    );
     expect(a).toBe(b);
   });
 
   it('takes the upper-case form of an id for the same id', () => {
-    expect(decode({ subject, data: binary({ eventId: valid.eventId.toUpperCase() }), headers: {} })).toMatchObject({ event: { eventId: valid.eventId } });
+    expect(decode({ subject, data: binary({ eventId: valid.eventId.toUpperCase() }), headers: {} })).toMatchObject({
+      event: { eventId: valid.eventId },
+    });
   });
 
   it.each([
@@ -53,15 +78,64 @@ describe('decode', () => {
     ['a later version', { subject, data: binary({ schemaVersion: 'v2' }), headers: {} }, 'unsupported_version', /v1/],
     ['no version', { subject, data: binary({ schemaVersion: '' }), headers: {} }, 'rule_violated', /schema_version/],
     ['no person', { subject, data: binary({ userId: '' }), headers: {} }, 'rule_violated', /user_id/],
-    ['a NUL in the person, which the database would refuse', { subject, data: binary({ userId: 'a\0b' }), headers: {} }, 'rule_violated', /user_id/],
-    ['a person of 129 bytes', { subject, data: binary({ userId: 'é'.repeat(65) }), headers: {} }, 'rule_violated', /user_id/],
-    ['an id that is no UUID', { subject, data: binary({ eventId: 'seven' }), headers: {} }, 'rule_violated', /event_id/],
-    ['a time before 2000', { subject, data: binary({ occurredAt: { seconds: 0n } }), headers: {} }, 'rule_violated', /occurred_at/],
-    ['no payload', { subject, data: binary({ payload: { case: undefined } }), headers: {} }, 'rule_violated', /payload/],
-    ['no reaction', { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't' } } }), headers: {} }, 'rule_violated', /reaction/],
-    ['a reaction nobody knows', { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't', reaction: 99 as Reaction } } }), headers: {} }, 'rule_violated', /reaction/],
-    ['another payload on the subject', { subject, data: binary({ payload: { case: 'tipServed', value: { tipId: 't' } } }), headers: {} }, 'wrong_subject', /signals.tip.served/],
-    ['a subject nobody owns', { subject: 'feedback.tip.unheard', data: binary({}), headers: {} }, 'wrong_subject', /feedback.tip.reacted/],
+    [
+      'a NUL in the person, which the database would refuse',
+      { subject, data: binary({ userId: 'a\0b' }), headers: {} },
+      'rule_violated',
+      /user_id/,
+    ],
+    [
+      'a person of 129 bytes',
+      { subject, data: binary({ userId: 'é'.repeat(65) }), headers: {} },
+      'rule_violated',
+      /user_id/,
+    ],
+    [
+      'an id that is no UUID',
+      { subject, data: binary({ eventId: 'seven' }), headers: {} },
+      'rule_violated',
+      /event_id/,
+    ],
+    [
+      'a time before 2000',
+      { subject, data: binary({ occurredAt: { seconds: 0n } }), headers: {} },
+      'rule_violated',
+      /occurred_at/,
+    ],
+    [
+      'no payload',
+      { subject, data: binary({ payload: { case: undefined } }), headers: {} },
+      'rule_violated',
+      /payload/,
+    ],
+    [
+      'no reaction',
+      { subject, data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't' } } }), headers: {} },
+      'rule_violated',
+      /reaction/,
+    ],
+    [
+      'a reaction nobody knows',
+      {
+        subject,
+        data: binary({ payload: { case: 'tipFeedback', value: { tipId: 't', reaction: 99 as Reaction } } }),
+        headers: {},
+      },
+      'rule_violated',
+      /reaction/,
+    ],
+    [
+      'another payload on the subject',
+      { subject, data: binary({ payload: { case: 'tipServed', value: { tipId: 't' } } }), headers: {} },
+      'wrong_subject',
+      /signals.tip.served/,
+    ],
+    [
+      'a subject nobody owns',
+      { subject: 'feedback.tip.unheard', data: binary({}), headers: {} },
+      'wrong_subject',
+      /feedback.tip.reacted/,
+    ],
   ] as const)('refuses %s', (_, message, reason, error) => {
     expect(decode(message)).toEqual({ kind: 'bad', reason, error: expect.stringMatching(error) });
   });
@@ -69,7 +143,9 @@ describe('decode', () => {
 
 describe('the subject map', () => {
   it('gives every payload of the envelope a subject of its own, on a stream of that name', () => {
-    const payloads = EnvelopeSchema.oneofs.find(({ name }) => name === 'payload')?.fields.map(({ localName }) => localName);
+    const payloads = EnvelopeSchema.oneofs
+      .find(({ name }) => name === 'payload')
+      ?.fields.map(({ localName }) => localName);
     expect(Object.keys(subjects)).toEqual(payloads);
     const all = Object.values(subjects).flatMap(({ subject: own, alsoAccepted }) => [own, ...alsoAccepted]);
     expect(new Set(all).size).toBe(all.length);

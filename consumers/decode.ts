@@ -24,7 +24,10 @@ export function decode(message: Pick<Delivery, 'subject' | 'data' | 'headers'>):
   try {
     envelope = parse(message);
   } catch {
-    return bad('undecodable', `the ${isJson(message.headers) ? 'JSON' : 'bytes'} cannot be read as oo.events.v1.Envelope`);
+    return bad(
+      'undecodable',
+      `the ${isJson(message.headers) ? 'JSON' : 'bytes'} cannot be read as oo.events.v1.Envelope`,
+    );
   }
   const { schemaVersion, payload } = envelope;
   if (schemaVersion !== '' && !acceptedVersions.includes(schemaVersion)) {

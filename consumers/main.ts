@@ -3,8 +3,8 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { runMain } from '../platform/run-main.ts';
 import { readConsumersConfig } from './config.ts';
-import { runConsumers } from './run-consumers.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
+import { runConsumers } from './run-consumers.ts';
 
 await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);

@@ -25,7 +25,16 @@ const giveUpAfterMs = 120_000;
  * once. At most `batchSize` messages wait beyond those. Messages that are held are kept from being delivered again.
  * Returns after `signal` once all is settled; rejects when `handle` does.
  */
-export async function pump({ bus, durable, batchSize, batchesInFlight, lingerMs, handle, log, signal }: PumpOptions): Promise<void> {
+export async function pump({
+  bus,
+  durable,
+  batchSize,
+  batchesInFlight,
+  lingerMs,
+  handle,
+  log,
+  signal,
+}: PumpOptions): Promise<void> {
   const waiting: Delivery[] = [];
   const held = new Set<Delivery>();
   let inFlight = 0;

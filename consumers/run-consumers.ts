@@ -26,7 +26,16 @@ export async function runConsumers({ bus, database, log, signal, durables }: Con
   const deps = { bus, eventStore, log, signal: stop, random: Math.random };
   const pumps = durables.map(async (durable) => {
     try {
-      await pump({ bus, durable, batchSize, batchesInFlight, lingerMs, log, signal: stop, handle: (batch) => storeBatch(deps, durable, batch) });
+      await pump({
+        bus,
+        durable,
+        batchSize,
+        batchesInFlight,
+        lingerMs,
+        log,
+        signal: stop,
+        handle: (batch) => storeBatch(deps, durable, batch),
+      });
     } catch (error) {
       failed.abort(error);
       throw error;

@@ -57,9 +57,17 @@ async function storeItems(deps: StoreBatchDeps, items: readonly Item[], letters:
 }
 
 async function bury(deps: StoreBatchDeps, durable: Durable, letter: DeadLetter): Promise<void> {
-  await waitOut(deps, 'bus', () => putAside(deps.bus, durable, letter), (error) => error instanceof BusError);
+  await waitOut(
+    deps,
+    'bus',
+    () => putAside(deps.bus, durable, letter),
+    (error) => error instanceof BusError,
+  );
   const { reason, delivery } = letter;
-  deps.log.warn({ durable: durable.name, subject: delivery.subject, sequence: delivery.sequence, reason }, 'dead letter');
+  deps.log.warn(
+    { durable: durable.name, subject: delivery.subject, sequence: delivery.sequence, reason },
+    'dead letter',
+  );
 }
 
 const isDatabaseOutage = (error: unknown): boolean => classifyFailure(error) === 'outage';
@@ -70,6 +78,7 @@ function waitOut<Result>(
   work: () => Promise<Result>,
   shouldRetry: (error: unknown) => boolean,
 ): Promise<Result> {
-  const onRetry = (error: unknown, attempt: number) => log.warn({ what, attempt, error: String(error) }, 'waiting for it to come back');
+  const onRetry = (error: unknown, attempt: number) =>
+    log.warn({ what, attempt, error: String(error) }, 'waiting for it to come back');
   return retry(work, { firstMs: 100, maxMs: 5_000, signal, random, shouldRetry, onRetry });
 }

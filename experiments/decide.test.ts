@@ -8,7 +8,10 @@ import { policies } from './policies/index.ts';
 import { contributions, estimate, type Policy } from './policies/policy.ts';
 import { random } from './policies/random.ts';
 
-const vector = fc.array(fc.integer({ min: -4096, max: 4096 }), { minLength: vectorNames.length, maxLength: vectorNames.length });
+const vector = fc.array(fc.integer({ min: -4096, max: 4096 }), {
+  minLength: vectorNames.length,
+  maxLength: vectorNames.length,
+});
 const vectors = fc.array(vector, { minLength: 1, maxLength: 500 });
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
@@ -37,12 +40,22 @@ describe.each([...policies.values()])('policy $name', (policy) => {
 
 describe('egreedy-v2', () => {
   it.each([
-    [[1, 2, 3], [0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9]],
+    [
+      [1, 2, 3],
+      [0.1 / 3, 0.1 / 3, 0.1 / 3 + 0.9],
+    ],
     [[5], [1]],
-    [[2, 2], [0.5, 0.5]],
-    [[-1, -1, -2], [0.1 / 3 + 0.45, 0.1 / 3 + 0.45, 0.1 / 3]],
+    [
+      [2, 2],
+      [0.5, 0.5],
+    ],
+    [
+      [-1, -1, -2],
+      [0.1 / 3 + 0.45, 0.1 / 3 + 0.45, 0.1 / 3],
+    ],
   ])('scores %o get probabilities %o', (scores, expected) => {
-    epsilonGreedy(scores, 0.1).forEach((value, i) => expect(value).toBeCloseTo(expected[i] ?? Number.NaN, 12));
+    for (const [i, value] of epsilonGreedy(scores, 0.1).entries())
+      expect(value).toBeCloseTo(expected[i] ?? Number.NaN, 12);
   });
 
   it('prefers the overdue and important', () => {
@@ -65,7 +78,10 @@ describe('a policy that fails', () => {
     ['NaN weights', { ...egreedyV2, weights: [Number.NaN] }],
     ['infinite weights', { ...egreedyV2, weights: [Number.POSITIVE_INFINITY] }],
     ['probabilities that do not sum to 1', { ...random, probabilities: (scores) => scores.map(() => 0.4) }],
-    ['a negative probability', { ...random, probabilities: (scores) => scores.map((_, i) => (i === 0 ? 2 - scores.length : 1)) }],
+    [
+      'a negative probability',
+      { ...random, probabilities: (scores) => scores.map((_, i) => (i === 0 ? 2 - scores.length : 1)) },
+    ],
     ['too few probabilities', { ...random, probabilities: () => [1] }],
   ];
   it.each(broken)('with %s never decides about people: random does, and says so', (_, policy) => {
@@ -78,7 +94,9 @@ describe('a policy that fails', () => {
 describe('the draw', () => {
   it('is that of SplitMix64, on every machine', () => {
     // first outputs of the reference implementation for seed 1234567, cut to 53 bits
-    const expected = [6457827717110365317n, 3203168211198807973n, 9817491932198370423n].map((z) => Number(z >> 11n) / 2 ** 53);
+    const expected = [6457827717110365317n, 3203168211198807973n, 9817491932198370423n].map(
+      (z) => Number(z >> 11n) / 2 ** 53,
+    );
     expect([0, 1, 2].map((counter) => uniform(1234567n, counter))).toEqual(expected);
   });
 

@@ -25,7 +25,15 @@ export function decide(policy: Policy, vectors: readonly Vector[], requestId: st
   const { scores, propensities, fellBack } = evaluate(policy, vectors);
   const seed = seedOf(requestId);
   const draw = uniform(seed, 0);
-  return { policy: fellBack ? random : policy, scores, propensities, seed, draw, chosen: pick(propensities, draw), fellBack };
+  return {
+    policy: fellBack ? random : policy,
+    scores,
+    propensities,
+    seed,
+    draw,
+    chosen: pick(propensities, draw),
+    fellBack,
+  };
 }
 
 /** A policy that yields no proper distribution must not decide about people: `random` does, and says so. */

@@ -1,9 +1,9 @@
-import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
-import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
-import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
-import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
 import type { Delta } from '../features/tables.ts';
 import { toMs } from '../features/time.ts';
+import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
+import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
 import { rewardMilli, rewardVersion } from './rewards.ts';
 
 /** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anyPersonEvent } from '../tests/_util/arbitraries.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import { anyPersonEvent } from '../tests/_util/arbitraries.ts';
 import { type Buckets, bucketColumns, fold, unpack } from './buckets.ts';
 import { definitions } from './definitions.ts';
 import { personDeltas } from './deltas.ts';
@@ -10,7 +10,8 @@ import type { DeltaOf } from './tables.ts';
 
 type PersonDelta = DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>;
 
-const foldEvents = (events: readonly Parameters<typeof personDeltas>[0][]) => fold(events.flatMap(personDeltas) as PersonDelta[]);
+const foldEvents = (events: readonly Parameters<typeof personDeltas>[0][]) =>
+  fold(events.flatMap(personDeltas) as PersonDelta[]);
 
 const sorted = ({ daily, hourly }: Buckets) => ({
   daily: daily.toSorted((a, b) => a.day - b.day),
@@ -45,21 +46,28 @@ describe('the algebra', () => {
 
   it('reads every feature out of any buckets as a finite number or nothing', () => {
     fc.assert(
-      fc.property(fc.array(anyPersonEvent(), { maxLength: 40 }), fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 11) }), (events, nowMs) => {
-        for (const [name, define] of Object.entries(definitions)) {
-          const reading = define(foldEvents(events), nowMs);
-          if (!reading) continue;
-          expect(reading.value, name).toBeGreaterThanOrEqual(0);
-          expect(Number.isFinite(reading.value), name).toBe(true);
-          if (name.includes('rate')) expect(reading.value).toBeLessThanOrEqual(1);
-          expect(reading.asOfMs, name).toBeGreaterThan(0);
-        }
-      }),
+      fc.property(
+        fc.array(anyPersonEvent(), { maxLength: 40 }),
+        fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 11) }),
+        (events, nowMs) => {
+          for (const [name, define] of Object.entries(definitions)) {
+            const reading = define(foldEvents(events), nowMs);
+            if (!reading) continue;
+            expect(reading.value, name).toBeGreaterThanOrEqual(0);
+            expect(Number.isFinite(reading.value), name).toBe(true);
+            if (name.includes('rate')) expect(reading.value).toBeLessThanOrEqual(1);
+            expect(reading.asOfMs, name).toBeGreaterThan(0);
+          }
+        },
+      ),
     );
   });
 
   it('lets an event that no feature reads add nothing', () => {
-    const event = create(EnvelopeSchema, { userId: 'u', payload: { case: 'taskSynced', value: { provider: 'todoist' } } });
+    const event = create(EnvelopeSchema, {
+      userId: 'u',
+      payload: { case: 'taskSynced', value: { provider: 'todoist' } },
+    });
     expect(personDeltas(event)).toEqual([]);
   });
 });

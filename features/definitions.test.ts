@@ -25,19 +25,66 @@ describe('definitions', () => {
     ['completion_rate_30d', 'nothing known', { daily: [], hourly: [] }, undefined],
     ['completion_rate_30d', 'shown and ignored counts as not done', daily(today, { served: 4, last_served_at: at }), 0],
     ['completion_rate_30d', 'done of shown', daily(today, { served: 4, done: 1, last_reaction_at: at }), 0.25],
-    ['completion_rate_30d', 'more reactions than shown', daily(today, { served: 1, done: 1, dismissed: 1, last_reaction_at: at }), 0.5],
-    ['completion_rate_30d', 'first day of the window', daily(today - 29, { served: 1, done: 1, last_reaction_at: at }), 1],
-    ['completion_rate_30d', 'the day before the window', daily(today - 30, { served: 1, done: 1, last_reaction_at: at }), undefined],
+    [
+      'completion_rate_30d',
+      'more reactions than shown',
+      daily(today, { served: 1, done: 1, dismissed: 1, last_reaction_at: at }),
+      0.5,
+    ],
+    [
+      'completion_rate_30d',
+      'first day of the window',
+      daily(today - 29, { served: 1, done: 1, last_reaction_at: at }),
+      1,
+    ],
+    [
+      'completion_rate_30d',
+      'the day before the window',
+      daily(today - 30, { served: 1, done: 1, last_reaction_at: at }),
+      undefined,
+    ],
     ['completion_rate_30d', 'tomorrow', daily(today + 1, { served: 1, done: 1, last_reaction_at: at }), undefined],
     ['dismiss_rate_30d', 'dismissed of shown', daily(today, { served: 2, dismissed: 1, last_reaction_at: at }), 0.5],
-    ['dismiss_rate_30d', 'helpful is no answer to the tip', daily(today, { served: 2, helpful: 2, last_reaction_at: at }), 0],
-    ['mean_dwell_ms_30d', 'measured reactions only', daily(today, { done: 3, dwell_ms: 3000, dwell_count: 2, last_reaction_at: at }), 1500],
+    [
+      'dismiss_rate_30d',
+      'helpful is no answer to the tip',
+      daily(today, { served: 2, helpful: 2, last_reaction_at: at }),
+      0,
+    ],
+    [
+      'mean_dwell_ms_30d',
+      'measured reactions only',
+      daily(today, { done: 3, dwell_ms: 3000, dwell_count: 2, last_reaction_at: at }),
+      1500,
+    ],
     ['mean_dwell_ms_30d', 'none measured', daily(today, { done: 3, last_reaction_at: at }), undefined],
     ['tip_volume_30d', 'shown', daily(today, { served: 7, last_served_at: at }), 7],
     ['tip_volume_30d', 'never shown', daily(today, { done: 1, last_reaction_at: at }), undefined],
     ['preferred_hour', 'none done', { daily: [], hourly: [{ day: today, hour: 3, done: 0 }] }, undefined],
-    ['preferred_hour', 'most done', { daily: [], hourly: [{ day: today, hour: 3, done: 1, last_done_at: at }, { day: today - 1, hour: 20, done: 2, last_done_at: at }] }, 20],
-    ['preferred_hour', 'a tie goes to the earliest', { daily: [], hourly: [{ day: today, hour: 20, done: 1, last_done_at: at }, { day: today, hour: 3, done: 1, last_done_at: at }] }, 3],
+    [
+      'preferred_hour',
+      'most done',
+      {
+        daily: [],
+        hourly: [
+          { day: today, hour: 3, done: 1, last_done_at: at },
+          { day: today - 1, hour: 20, done: 2, last_done_at: at },
+        ],
+      },
+      20,
+    ],
+    [
+      'preferred_hour',
+      'a tie goes to the earliest',
+      {
+        daily: [],
+        hourly: [
+          { day: today, hour: 20, done: 1, last_done_at: at },
+          { day: today, hour: 3, done: 1, last_done_at: at },
+        ],
+      },
+      3,
+    ],
   ];
   it.each(table)('%s: %s', (name, _, buckets, expected) => {
     expect(definitions[name](buckets, nowMs)?.value).toBe(expected);
@@ -52,17 +99,36 @@ describe('definitions', () => {
 });
 
 describe('readProfile', () => {
-  const stored = daily(today, { served: 2, done: 1, last_served_at: nowMs - 2 * dayMs, last_reaction_at: nowMs - 2 * dayMs });
+  const stored = daily(today, {
+    served: 2,
+    done: 1,
+    last_served_at: nowMs - 2 * dayMs,
+    last_reaction_at: nowMs - 2 * dayMs,
+  });
 
   it('lets what the caller sent win, also a zero', () => {
-    const [completion] = readProfile({ $typeName: 'oo.features.v1.ProfileFeatures', completionRate30d: 0 }, stored, nowMs);
-    expect(completion).toEqual({ name: 'completion_rate_30d', value: 0, status: 'present', source: 'request', asOfMs: undefined });
+    const [completion] = readProfile(
+      { $typeName: 'oo.features.v1.ProfileFeatures', completionRate30d: 0 },
+      stored,
+      nowMs,
+    );
+    expect(completion).toEqual({
+      name: 'completion_rate_30d',
+      value: 0,
+      status: 'present',
+      source: 'request',
+      asOfMs: undefined,
+    });
   });
 
   it('says of every feature how far it can be trusted', () => {
     const profile = Object.fromEntries(readProfile(undefined, stored, nowMs).map((reading) => [reading.name, reading]));
     expect(profile.completion_rate_30d).toMatchObject({ value: 0.5, status: 'present', source: 'store' });
-    expect(profile.tip_volume_30d, 'lives for a day only').toMatchObject({ value: 2, status: 'stale', source: 'store' });
+    expect(profile.tip_volume_30d, 'lives for a day only').toMatchObject({
+      value: 2,
+      status: 'stale',
+      source: 'store',
+    });
     expect(profile.preferred_hour).toMatchObject({ value: undefined, status: 'missing', source: undefined });
     expect(Object.keys(profile)).toHaveLength(profileFeatures.length);
   });

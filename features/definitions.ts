@@ -1,4 +1,4 @@
-import { profileFeatures } from '../gen/proto/oo/contract.ts';
+import type { profileFeatures } from '../gen/proto/oo/contract.ts';
 import { dayMs, utcDay } from '../platform/clock.ts';
 import type { Buckets, DailyBucket } from './buckets.ts';
 
@@ -56,7 +56,10 @@ function rate(buckets: Buckets, nowMs: number, reaction: 'done' | 'dismissed'): 
 }
 
 /** The buckets of the current UTC day and the 29 before it. */
-function inWindow<Bucket extends { readonly day: number }>(buckets: readonly Bucket[], nowMs: number): readonly Bucket[] {
+function inWindow<Bucket extends { readonly day: number }>(
+  buckets: readonly Bucket[],
+  nowMs: number,
+): readonly Bucket[] {
   const today = utcDay(nowMs);
   return buckets.filter(({ day }) => day > today - windowDays && day <= today);
 }
@@ -70,6 +73,9 @@ function sum(days: readonly DailyBucket[], column: Exclude<keyof DailyBucket, 'd
   return days.reduce((total, bucket) => total + (bucket[column] ?? 0), 0);
 }
 
-function newest<Column extends string>(buckets: readonly { readonly [C in Column]?: number }[], column: Column): number {
+function newest<Column extends string>(
+  buckets: readonly { readonly [C in Column]?: number }[],
+  column: Column,
+): number {
   return buckets.reduce((latest, bucket) => Math.max(latest, bucket[column] ?? 0), 0);
 }

@@ -1,6 +1,6 @@
+import { namesOfReaction, type ReactionName } from '../gen/proto/oo/contract.ts';
 import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
-import { namesOfReaction, type ReactionName } from '../gen/proto/oo/contract.ts';
 import { utcDay } from '../platform/clock.ts';
 import type { Delta, DeltaOf } from './tables.ts';
 import { toMs } from './time.ts';
@@ -46,7 +46,10 @@ function feedbackDeltas(event: Envelope, { reaction, dwellMs, hourOfDay }: TipFe
   const reacted = daily(event, { [reactionColumn[name]]: 1, ...dwell, last_reaction_at: at });
   if (name !== 'done') return [reacted];
   const hour = hourOfDay ?? new Date(at).getUTCHours();
-  return [reacted, { table: 'user_hourly', row: { user_id: event.userId, day: utcDay(at), hour, done: 1, last_done_at: at } }];
+  return [
+    reacted,
+    { table: 'user_hourly', row: { user_id: event.userId, day: utcDay(at), hour, done: 1, last_done_at: at } },
+  ];
 }
 
 type DailySums = Omit<DeltaOf<'user_daily'>['row'], 'user_id' | 'day'>;

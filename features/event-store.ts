@@ -40,7 +40,9 @@ export function createEventStore(database: Database): EventStore {
  */
 export function storeStatement(events: readonly StoredEvent[]): { text: string; name: string; values: unknown[] } {
   const distinct = [...new Map(events.toReversed().map((event) => [event.eventId, event])).values()]; // the first wins
-  const touched = tableNames.filter((table) => distinct.some(({ deltas }) => deltas.some((delta) => delta.table === table)));
+  const touched = tableNames.filter((table) =>
+    distinct.some(({ deltas }) => deltas.some((delta) => delta.table === table)),
+  );
   return {
     text: statementText(touched),
     name: `store:${touched.join('+')}`,
@@ -63,9 +65,14 @@ function eventArrays(events: readonly StoredEvent[]): unknown[][] {
 /** The event each delta belongs to, then the delta's columns. */
 function deltaArrays(table: TableName, events: readonly StoredEvent[]): unknown[][] {
   const rows = events.flatMap(({ eventId, deltas }) =>
-    deltas.filter((delta) => delta.table === table).map(({ row }) => ({ eventId, row: row as Readonly<Record<string, unknown>> })),
+    deltas
+      .filter((delta) => delta.table === table)
+      .map(({ row }) => ({ eventId, row: row as Readonly<Record<string, unknown>> })),
   );
-  return [rows.map(({ eventId }) => eventId), ...columnsOf(table).map((column) => rows.map(({ row }) => toWire(row[column.name], column)))];
+  return [
+    rows.map(({ eventId }) => eventId),
+    ...columnsOf(table).map((column) => rows.map(({ row }) => toWire(row[column.name], column))),
+  ];
 }
 
 function toWire(value: unknown, { type, role }: Column): unknown {
@@ -113,7 +120,10 @@ function buildText(touched: readonly TableName[]): string {
 function addDeltas(table: TableName, arrays: string): string {
   const columns = columnsOf(table);
   const names = columns.map(({ name }) => name).join(', ');
-  const keys = columns.filter(({ role }) => role === 'key').map(({ name }) => name).join(', ');
+  const keys = columns
+    .filter(({ role }) => role === 'key')
+    .map(({ name }) => name)
+    .join(', ');
   const merges = columns.filter(isMerge);
   const keyNumbers = columns.flatMap(({ role }, i) => (role === 'key' ? [i + 1] : [])).join(', ');
   return `${table}_added AS (

@@ -95,19 +95,26 @@ type Value<Type extends ColumnType> = Type extends 'uuid' | 'text'
     : number;
 
 type KeyOf<Name extends TableName> = {
-  readonly [Column in keyof (typeof tables)[Name]['key']]: (typeof tables)[Name]['key'][Column] extends infer Type extends ColumnType ? Value<Type> : never;
+  readonly [Column in keyof (typeof tables)[Name]['key']]: (typeof tables)[Name]['key'][Column] extends infer Type extends
+    ColumnType
+    ? Value<Type>
+    : never;
 };
 
 type MergeOf<Name extends TableName> = { readonly [Column in keyof (typeof tables)[Name]['merge']]?: number };
 
 type SetOf<Name extends TableName> = {
-  readonly [Column in keyof (typeof tables)[Name]['set']]: (typeof tables)[Name]['set'][Column] extends infer Type extends ColumnType
+  readonly [Column in keyof (typeof tables)[Name]['set']]: (typeof tables)[Name]['set'][Column] extends infer Type extends
+    ColumnType
     ? Value<Type> | null
     : never;
 };
 
 /** One row of one table that an event contributes. An absent merge column adds nothing. */
-export type DeltaOf<Name extends TableName> = { readonly table: Name; readonly row: KeyOf<Name> & MergeOf<Name> & SetOf<Name> };
+export type DeltaOf<Name extends TableName> = {
+  readonly table: Name;
+  readonly row: KeyOf<Name> & MergeOf<Name> & SetOf<Name>;
+};
 
 export type Delta = { [Name in TableName]: DeltaOf<Name> }[TableName];
 

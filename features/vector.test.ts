@@ -6,7 +6,8 @@ import { encodeVectors, unit, vectorNames } from './vector.ts';
 
 const unknown = readProfile(undefined, noBuckets, 0);
 const moment = { hourOfDay: 6, dayOfWeek: 7 };
-const entry = (vector: readonly number[] | undefined, name: (typeof vectorNames)[number]) => (vector?.[vectorNames.indexOf(name)] ?? Number.NaN) * unit;
+const entry = (vector: readonly number[] | undefined, name: (typeof vectorNames)[number]) =>
+  (vector?.[vectorNames.indexOf(name)] ?? Number.NaN) * unit;
 
 describe('encodeVectors', () => {
   it('puts the hour and the weekday on a circle, and unknown features at their null fallback', () => {
@@ -34,12 +35,21 @@ describe('encodeVectors', () => {
     ['completionRate30d', 0.25, 'completion_rate_30d', 0.25],
   ] as const)('%s = %d becomes %s = %d', (property, value, name, expected) => {
     const profile = readProfile({ $typeName: 'oo.features.v1.ProfileFeatures', [property]: value }, noBuckets, 0);
-    expect(entry(encodeVectors([{ isOverdue: false, taskAgeDays: 0, priority: 1 }], profile, moment)[0], name)).toBeCloseTo(expected, 3);
+    expect(
+      entry(encodeVectors([{ isOverdue: false, taskAgeDays: 0, priority: 1 }], profile, moment)[0], name),
+    ).toBeCloseTo(expected, 3);
   });
 
   it('gives whole numbers within one unit of -1..1, so that sums of products are exact', () => {
-    const candidate = fc.record({ isOverdue: fc.boolean(), taskAgeDays: fc.double({ min: 0, max: 36500, noNaN: true }), priority: fc.integer({ min: 1, max: 4 }) });
-    const moments = fc.record({ hourOfDay: fc.integer({ min: 0, max: 23 }), dayOfWeek: fc.integer({ min: 1, max: 7 }) });
+    const candidate = fc.record({
+      isOverdue: fc.boolean(),
+      taskAgeDays: fc.double({ min: 0, max: 36500, noNaN: true }),
+      priority: fc.integer({ min: 1, max: 4 }),
+    });
+    const moments = fc.record({
+      hourOfDay: fc.integer({ min: 0, max: 23 }),
+      dayOfWeek: fc.integer({ min: 1, max: 7 }),
+    });
     fc.assert(
       fc.property(fc.array(candidate, { minLength: 1, maxLength: 5 }), moments, (candidates, at) => {
         for (const vector of encodeVectors(candidates, unknown, at)) {

@@ -1,7 +1,7 @@
-import { namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
-import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Delta } from '../features/tables.ts';
 import { toMs } from '../features/time.ts';
+import { namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
+import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 
 /** What an event adds to the table of written tips. Pure; the event is valid. */
 export function generationDeltas(event: Envelope): readonly Delta[] {

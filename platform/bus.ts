@@ -1,6 +1,19 @@
 // The event bus. The only file that knows its client library, `nats` 2.x, which its maintainers have superseded by
 // `@nats-io/*`: moving on means rewriting this file and nothing else.
-import { AckPolicy, connect, createInbox, DeliverPolicy, ErrorCode, headers, type JsMsg, type Msg, type MsgHdrs, type NatsConnection, NatsError, nanos } from 'nats';
+import {
+  AckPolicy,
+  connect,
+  createInbox,
+  DeliverPolicy,
+  ErrorCode,
+  headers,
+  type JsMsg,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  NatsError,
+  nanos,
+} from 'nats';
 import { duplicateWindowMs, type Stream } from './streams.ts';
 
 export interface Bus {

@@ -5,7 +5,10 @@ import { ConfigError } from './config.ts';
 
 const good = { DATABASE_URL: 'postgres://u@localhost/oo', NATS_URL: 'nats://localhost:4222' };
 
-const problemsOf = (env: NodeJS.ProcessEnv, read: (env: NodeJS.ProcessEnv) => unknown = readServerConfig): readonly string[] => {
+const problemsOf = (
+  env: NodeJS.ProcessEnv,
+  read: (env: NodeJS.ProcessEnv) => unknown = readServerConfig,
+): readonly string[] => {
   try {
     read(env);
     return [];
@@ -35,9 +38,22 @@ describe('the configuration', () => {
   });
 
   it('names every bad variable at once, without repeating its value', () => {
-    const bad = { PORT: '80x', NATS_URL: 'http://secret@host', LLM_BASE_URL: 'http://llm', LOG_LEVEL: 'loud', DEFAULT_POLICY: 'best' };
+    const bad = {
+      PORT: '80x',
+      NATS_URL: 'http://secret@host',
+      LLM_BASE_URL: 'http://llm',
+      LOG_LEVEL: 'loud',
+      DEFAULT_POLICY: 'best',
+    };
     const problems = problemsOf(bad);
-    expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual(['DATABASE_URL', 'DEFAULT_POLICY', 'LLM_MODEL', 'LOG_LEVEL', 'NATS_URL', 'PORT']);
+    expect(problems.map((problem) => problem.split(':')[0]).toSorted()).toEqual([
+      'DATABASE_URL',
+      'DEFAULT_POLICY',
+      'LLM_MODEL',
+      'LOG_LEVEL',
+      'NATS_URL',
+      'PORT',
+    ]);
     expect(problems.join()).not.toMatch(/80x|secret|loud/);
   });
 
@@ -54,10 +70,15 @@ describe('the configuration', () => {
     ['DEFAULT_POLICY', 'egreedy'],
     ['LOG_LEVEL', 'verbose'],
   ])('refuses %s=%s', (name, value) => {
-    expect(problemsOf({ ...good, LLM_MODEL: 'm', [name]: value })).toEqual([expect.stringMatching(`^${name}: must be `)]);
+    expect(problemsOf({ ...good, LLM_MODEL: 'm', [name]: value })).toEqual([
+      expect.stringMatching(`^${name}: must be `),
+    ]);
   });
 
   it('is checked in every process', () => {
-    expect(problemsOf({}, readConsumersConfig).map((problem) => problem.split(':')[0])).toEqual(['DATABASE_URL', 'NATS_URL']);
+    expect(problemsOf({}, readConsumersConfig).map((problem) => problem.split(':')[0])).toEqual([
+      'DATABASE_URL',
+      'NATS_URL',
+    ]);
   });
 });

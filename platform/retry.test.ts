@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { retry } from './retry.ts';
 
-const options = { firstMs: 1, maxMs: 2, signal: new AbortController().signal, random: () => 1, shouldRetry: () => true };
+const options = {
+  firstMs: 1,
+  maxMs: 2,
+  signal: new AbortController().signal,
+  random: () => 1,
+  shouldRetry: () => true,
+};
 const failing = (times: number, error = new Error('down')) => {
   let left = times;
   return async () => {
@@ -18,7 +24,9 @@ describe('retry', () => {
   });
 
   it('throws at once what no waiting can mend', async () => {
-    await expect(retry(failing(1, new Error('wrong')), { ...options, shouldRetry: () => false })).rejects.toThrow('wrong');
+    await expect(retry(failing(1, new Error('wrong')), { ...options, shouldRetry: () => false })).rejects.toThrow(
+      'wrong',
+    );
   });
 
   it('ends when it is told to, while it waits', async () => {

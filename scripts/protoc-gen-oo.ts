@@ -1,7 +1,14 @@
 // A buf plugin: writes what the contract's own options say as plain data, `gen/proto/oo/contract.ts`, so that pure code
 // can use it without any protobuf runtime: which subject carries which payload, what each profile feature is, and the names of
 // the enum values as people and tables write them.
-import { type DescExtension, type DescField, type DescMessage, getOption, hasOption, type Message } from '@bufbuild/protobuf';
+import {
+  type DescExtension,
+  type DescField,
+  type DescMessage,
+  getOption,
+  hasOption,
+  type Message,
+} from '@bufbuild/protobuf';
 import { createEcmaScriptPlugin, runNodeJs, type Schema } from '@bufbuild/protoplugin';
 
 type SubjectOptions = Message & { readonly subject: string; readonly alsoAccepted: readonly string[] };
@@ -36,12 +43,12 @@ function generateTs(schema: Schema): void {
   file.print('] as const;');
   for (const desc of schema.files.flatMap((each) => each.enums)) {
     const values = desc.values.filter(({ number }) => number !== 0);
-    const names = values.map(({ localName }) => JSON.stringify(localName.toLowerCase()));
+    const nameOf = ({ localName }: { localName: string }) => JSON.stringify(localName.toLowerCase());
     file.print();
     file.print('/** Names of `', desc.typeName, '`, by number. Zero (unspecified) has none. */');
-    file.print('export type ', desc.name, 'Name = ', names.join(' | '), ';');
+    file.print('export type ', desc.name, 'Name = ', values.map(nameOf).join(' | '), ';');
     file.print('export const namesOf', desc.name, ': Readonly<Record<number, ', desc.name, 'Name>> = {');
-    values.forEach(({ number }, i) => { file.print('  ', number, ': ', names[i], ','); });
+    for (const value of values) file.print('  ', value.number, ': ', nameOf(value), ',');
     file.print('};');
   }
 }

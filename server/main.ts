@@ -22,12 +22,22 @@ await runMain(async (signal) => {
   const bus = await openBus({ url: config.natsUrl, name: 'oo-server' });
   try {
     await bus.ensureStreams([streams.decisions]);
-    const server = createServer({ routes: createRoutes(await createContext(config, { database, bus, log })), authKeys, log });
+    const server = createServer({
+      routes: createRoutes(await createContext(config, { database, bus, log })),
+      authKeys,
+      log,
+    });
     const { url } = await startupStep(() => server.listen({ port: config.port, host: config.host }));
     server.setServing(true);
-    log.info({ url, policy: config.policy, promptVersion: config.promptVersion, model: config.llm?.model ?? null }, 'serving');
+    log.info(
+      { url, policy: config.policy, promptVersion: config.promptVersion, model: config.llm?.model ?? null },
+      'serving',
+    );
     if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');
-    const lost = await Promise.race([aborted(signal), bus.closed.then((error) => error ?? new Error('the bus closed the connection'))]);
+    const lost = await Promise.race([
+      aborted(signal),
+      bus.closed.then((error) => error ?? new Error('the bus closed the connection')),
+    ]);
     await server.drain(graceMs);
     if (lost) throw lost;
   } finally {

@@ -1,8 +1,9 @@
 // What must hold while things break. Real processes, killed with -9; real servers, stopped and started.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEventPublisher, createTipClient, type EventInit } from '../client/index.ts';
 import { deltas } from '../consumers/deltas.ts';
@@ -46,7 +47,14 @@ beforeEach(async () => {
   bus = await openBus({ url: nats.url, name: 'test' });
   stack.defer(() => bus.close());
   await bus.ensureStreams(Object.values(streams));
-  env = { PATH: process.env.PATH, DATABASE_URL: postgres.url, NATS_URL: nats.url, PORT: String(await freePort()), LOG_LEVEL: 'warn', ACK_WAIT_MS: '2000' };
+  env = {
+    PATH: process.env.PATH,
+    DATABASE_URL: postgres.url,
+    NATS_URL: nats.url,
+    PORT: String(await freePort()),
+    LOG_LEVEL: 'warn',
+    ACK_WAIT_MS: '2000',
+  };
 });
 afterEach(() => stack.disposeAsync());
 
@@ -61,23 +69,34 @@ const drained = () => waitFor('all events to be settled', () => isDrained(bus).c
 /** Publishes distinct random events, each of them with a chance of a second time, and returns the distinct ones. */
 async function publishEvents(count: number): Promise<Envelope[]> {
   const publisher = createEventPublisher({ bus, producer: 'test', timeoutMs: 30_000 });
-  const events = fc.sample(anyPersonEvent(users), { numRuns: count, seed: 42 }).map((event) => ({ ...event, eventId: newId(Date.now()) }));
+  const events = fc
+    .sample(anyPersonEvent(users), { numRuns: count, seed: 42 })
+    .map((event) => ({ ...event, eventId: newId(Date.now()) }));
   for (let i = 0; i < events.length; i += 200) {
     const batch = events.slice(i, i + 200).flatMap((event) => (event.eventId.endsWith('0') ? [event, event] : [event]));
-    await Promise.all(batch.map(({ eventId, userId, occurredAt, payload }) => publisher.publish({ eventId, userId, occurredAt, payload } as EventInit)));
+    await Promise.all(
+      batch.map(({ eventId, userId, occurredAt, payload }) =>
+        publisher.publish({ eventId, userId, occurredAt, payload } as EventInit),
+      ),
+    );
   }
   return events as Envelope[];
 }
 
 async function expectTablesToEqualFold(events: readonly Envelope[]): Promise<void> {
-  const { rows } = await database.query<{ count: number }>("SELECT count(*)::int AS count FROM events WHERE producer = 'test'");
+  const { rows } = await database.query<{ count: number }>(
+    "SELECT count(*)::int AS count FROM events WHERE producer = 'test'",
+  );
   expect(rows[0]?.count).toBe(events.length);
   const people = createPersonStore(database);
   for (const userId of users) {
     const own = events.filter((event) => event.userId === userId).flatMap(deltas);
-    const expected = fold(own.filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[]);
+    const expected = fold(
+      own.filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[],
+    );
     const { buckets } = await people.read(userId, newId(0), Date.UTC(2026, 0, 1));
-    const byDay = <Bucket extends { day: number; hour?: number }>(list: readonly Bucket[]) => list.toSorted((a, b) => a.day - b.day || (a.hour ?? 0) - (b.hour ?? 0));
+    const byDay = <Bucket extends { day: number; hour?: number }>(list: readonly Bucket[]) =>
+      list.toSorted((a, b) => a.day - b.day || (a.hour ?? 0) - (b.hour ?? 0));
     expect(byDay(buckets.daily)).toEqual(byDay(expected.daily));
     expect(byDay(buckets.hourly)).toEqual(byDay(expected.hourly));
   }
@@ -97,7 +116,9 @@ describe('every accepted event counts exactly once', () => {
     await expectTablesToEqualFold(events);
   });
 
-  it('while Postgres is killed, stays away, and comes back: the same process goes on', { timeout: 120_000 }, async () => {
+  it('while Postgres is killed, stays away, and comes back: the same process goes on', {
+    timeout: 120_000,
+  }, async () => {
     const consumers = start('consumers/main.ts');
     const first = await publishEvents(500);
     await postgres.kill();
@@ -160,14 +181,24 @@ describe('every answered Score is in tip_scores', () => {
     };
   }
 
-  const isUp = () => fetch(`http://127.0.0.1:${env.PORT}/healthz`).then(({ ok }) => ok, () => false);
+  const isUp = () =>
+    fetch(`http://127.0.0.1:${env.PORT}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
 
   async function expectAllStored(answers: readonly { decisionId: string; tipId: string }[]): Promise<void> {
     await drained();
-    const { rows } = await database.query<{ decision_id: string; tip_id: string; prompt_version: string | null }>('SELECT decision_id, tip_id, prompt_version FROM tip_scores');
+    const { rows } = await database.query<{ decision_id: string; tip_id: string; prompt_version: string | null }>(
+      'SELECT decision_id, tip_id, prompt_version FROM tip_scores',
+    );
     const stored = new Map(rows.map((row) => [row.decision_id, row]));
     for (const { decisionId, tipId } of answers) {
-      expect(stored.get(decisionId)).toEqual({ decision_id: decisionId, tip_id: tipId, prompt_version: tipId === 'b' ? 'v1' : null });
+      expect(stored.get(decisionId)).toEqual({
+        decision_id: decisionId,
+        tip_id: tipId,
+        prompt_version: tipId === 'b' ? 'v1' : null,
+      });
     }
   }
 
@@ -189,7 +220,9 @@ describe('every answered Score is in tip_scores', () => {
     await expectAllStored(scoring.answers);
   });
 
-  it('while NATS is away: nothing is answered then, and the server recovers by itself', { timeout: 120_000 }, async () => {
+  it('while NATS is away: nothing is answered then, and the server recovers by itself', {
+    timeout: 120_000,
+  }, async () => {
     start('server/main.ts');
     start('consumers/main.ts');
     await waitFor('the server', isUp);
@@ -220,7 +253,9 @@ describe('every answered Score is in tip_scores', () => {
     await waitFor('whole answers again', async () => scoring.answers.at(-1)?.degradations.length === 0);
     await scoring.stop();
     expect(scoring.codes.size).toBe(0);
-    expect(scoring.answers.some(({ degradations }) => degradations.includes(Degradation.PROFILE_UNAVAILABLE))).toBe(true);
+    expect(scoring.answers.some(({ degradations }) => degradations.includes(Degradation.PROFILE_UNAVAILABLE))).toBe(
+      true,
+    );
     await expectAllStored(scoring.answers);
   });
 
@@ -229,7 +264,10 @@ describe('every answered Score is in tip_scores', () => {
     start('consumers/main.ts');
     await waitFor('the server', isUp);
     await postgres.kill();
-    const { decisionId } = await createTipClient({ baseUrl: `http://127.0.0.1:${env.PORT}` }).score({ userId: 'u', candidates });
+    const { decisionId } = await createTipClient({ baseUrl: `http://127.0.0.1:${env.PORT}` }).score({
+      userId: 'u',
+      candidates,
+    });
     await postgres.restart();
     await drained();
     const { rows } = await database.query<{ envelope: Buffer; degradations: string[] }>(

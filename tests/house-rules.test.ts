@@ -36,10 +36,16 @@ interface Import {
 
 /** Every static, dynamic and re-exporting import of a file. */
 function importsOf(file: string, text = read(file)): Import[] {
-  const statement = /^\s*(?:import|export)\s+(type\s+)?(\{[^}]*\}|[^'"{}]*)\s*from\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
+  const statement =
+    /^\s*(?:import|export)\s+(type\s+)?(\{[^}]*\}|[^'"{}]*)\s*from\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
   return [...text.matchAll(statement)].map(([, type, names = '', from, bare, dynamic]) => {
     const target = from ?? bare ?? dynamic ?? '';
-    const named = names.startsWith('{') ? names.slice(1, -1).split(',').filter((name) => name.trim() !== '') : [];
+    const named = names.startsWith('{')
+      ? names
+          .slice(1, -1)
+          .split(',')
+          .filter((name) => name.trim() !== '')
+      : [];
     return {
       file,
       target: target.startsWith('.') ? path.normalize(path.join(path.dirname(file), target)) : target,
@@ -49,7 +55,8 @@ function importsOf(file: string, text = read(file)): Import[] {
 }
 
 const folderOf = (target: string): string => target.split('/')[0] ?? '';
-const isTest = (file: string): boolean => /\.(test|contract)\.ts$/.test(file) || file.startsWith('tests/') || file.startsWith('bench/');
+const isTest = (file: string): boolean =>
+  /\.(test|contract)\.ts$/.test(file) || file.startsWith('tests/') || file.startsWith('bench/');
 const code = files.filter((file) => !isTest(file));
 const isLocal = ({ target }: Import): boolean => !target.startsWith('node:') && target.endsWith('.ts');
 const offences = (found: readonly Import[]) => found.map(({ file, target }) => `${file} imports ${target}`);
@@ -89,7 +96,10 @@ describe('imports', () => {
     const wrong = code
       .filter((file) => domains.includes(folderOf(file)) && !file.endsWith('-store.ts'))
       .flatMap((file) => importsOf(file))
-      .filter(({ target, isTypeOnly }) => !isTypeOnly && (/^(gen\/|@prisma|@bufbuild|@connectrpc)/.test(target)) && target !== 'gen/proto/oo/contract.ts');
+      .filter(
+        ({ target, isTypeOnly }) =>
+          !isTypeOnly && /^(gen\/|@prisma|@bufbuild|@connectrpc)/.test(target) && target !== 'gen/proto/oo/contract.ts',
+      );
     expect(offences(wrong)).toEqual([]);
   });
 
@@ -104,7 +114,9 @@ describe('imports', () => {
     ['pino', ['platform/log.ts']],
     ['mustache', ['generation/prompts/']],
   ])('of %s stay in %o', (library, places) => {
-    const wrong = code.flatMap((file) => importsOf(file)).filter(({ file, target }) => target === library && !places.some((place) => file.startsWith(place)));
+    const wrong = code
+      .flatMap((file) => importsOf(file))
+      .filter(({ file, target }) => target === library && !places.some((place) => file.startsWith(place)));
     expect(offences(wrong)).toEqual([]);
   });
 });
@@ -119,7 +131,12 @@ describe('domain files', () => {
     ['the process', /\bprocess\./],
     ['files or sockets', /from 'node:(fs|net|http|http2|child_process)/],
   ])('use no %s', (_, pattern) => {
-    const pure = code.filter((file) => domains.includes(folderOf(file)) && !file.endsWith('-store.ts') && !effects.some((place) => file.startsWith(place)));
+    const pure = code.filter(
+      (file) =>
+        domains.includes(folderOf(file)) &&
+        !file.endsWith('-store.ts') &&
+        !effects.some((place) => file.startsWith(place)),
+    );
     expect(pure.filter((file) => pattern.test(read(file)))).toEqual([]);
   });
 });
@@ -127,7 +144,9 @@ describe('domain files', () => {
 describe('code', () => {
   it('reads the environment only where a process starts', () => {
     const readers = ['server/main.ts', 'consumers/main.ts', 'prisma.config.ts', 'scripts/', 'platform/embedded/'];
-    expect(code.filter((file) => /\bprocess\.env\b/.test(read(file)) && !readers.some((place) => file.startsWith(place)))).toEqual([]);
+    expect(
+      code.filter((file) => /\bprocess\.env\b/.test(read(file)) && !readers.some((place) => file.startsWith(place))),
+    ).toEqual([]);
   });
 
   it('of an edge is named in the rules', () => {
@@ -150,7 +169,10 @@ describe('tests', () => {
 
 describe('dependencies', () => {
   it('have exact versions', () => {
-    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json')) as Record<
+      string,
+      Record<string, string>
+    >;
     const versions = Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies });
     expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))).toEqual([]);
   });

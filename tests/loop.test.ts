@@ -20,44 +20,70 @@ afterAll(() => loop[Symbol.asyncDispose]());
 
 const id = () => newId(Date.now());
 const candidates = [
-  { id: 'a', kind: TipKind.TASK, source: TipSource.TASK_DIRECT, taskId: '7', features: { isOverdue: true, taskAgeDays: 3, priority: 4 } },
-  { id: 'b', kind: TipKind.ADVICE, source: TipSource.LLM, model: 'qwen2.5:7b', promptVersion: 'v2-mentor', content: 'Take a walk' },
+  {
+    id: 'a',
+    kind: TipKind.TASK,
+    source: TipSource.TASK_DIRECT,
+    taskId: '7',
+    features: { isOverdue: true, taskAgeDays: 3, priority: 4 },
+  },
+  {
+    id: 'b',
+    kind: TipKind.ADVICE,
+    source: TipSource.LLM,
+    model: 'qwen2.5:7b',
+    promptVersion: 'v2-mentor',
+    content: 'Take a walk',
+  },
 ];
 const asJson = (response: ScoreResponse) => toJson(ScoreResponseSchema, response);
 
 describe('an event published by hand', () => {
   const event = (userId: string, payload: Envelope['payload']) =>
-    create(EnvelopeSchema, { eventId: id(), occurredAt: { seconds: BigInt(Math.floor(Date.now() / 1000)) }, schemaVersion: 'v1', producer: 'by-hand', userId, payload });
+    create(EnvelopeSchema, {
+      eventId: id(),
+      occurredAt: { seconds: BigInt(Math.floor(Date.now() / 1000)) },
+      schemaVersion: 'v1',
+      producer: 'by-hand',
+      userId,
+      payload,
+    });
 
-  it.each(['binary', 'JSON'] as const)('in %s moves the right feature, and published again does not', async (encoding) => {
-    const userId = `by-hand-${encoding}`;
-    const served = event(userId, { case: 'tipServed', value: { tipId: 't' } } as Envelope['payload']);
-    const done = event(userId, { case: 'tipFeedback', value: { tipId: 't', reaction: Reaction.DONE, dwellMs: 30_000n, hourOfDay: 9 } } as Envelope['payload']);
-    const connection = await connect({ servers: loop.nats.url });
-    const publish = async (subject: string, envelope: Envelope) => {
-      const head = headers();
-      if (encoding === 'JSON') head.set('Content-Type', 'application/json');
-      const data = encoding === 'JSON' ? toJsonString(EnvelopeSchema, envelope) : toBinary(EnvelopeSchema, envelope);
-      await connection.jetstream().publish(subject, data, { headers: head }); // no message id: the stream keeps repeats
-    };
-    const known = async () => {
-      await loop.drained();
-      const { featureValues } = await loop.client.score({ userId, candidates });
-      return Object.fromEntries(featureValues.map(({ name, value }) => [name, value]));
-    };
+  it.each(['binary', 'JSON'] as const)(
+    'in %s moves the right feature, and published again does not',
+    async (encoding) => {
+      const userId = `by-hand-${encoding}`;
+      const served = event(userId, { case: 'tipServed', value: { tipId: 't' } } as Envelope['payload']);
+      const done = event(userId, {
+        case: 'tipFeedback',
+        value: { tipId: 't', reaction: Reaction.DONE, dwellMs: 30_000n, hourOfDay: 9 },
+      } as Envelope['payload']);
+      const connection = await connect({ servers: loop.nats.url });
+      const publish = async (subject: string, envelope: Envelope) => {
+        const head = headers();
+        if (encoding === 'JSON') head.set('Content-Type', 'application/json');
+        const data = encoding === 'JSON' ? toJsonString(EnvelopeSchema, envelope) : toBinary(EnvelopeSchema, envelope);
+        await connection.jetstream().publish(subject, data, { headers: head }); // no message id: the stream keeps repeats
+      };
+      const known = async () => {
+        await loop.drained();
+        const { featureValues } = await loop.client.score({ userId, candidates });
+        return Object.fromEntries(featureValues.map(({ name, value }) => [name, value]));
+      };
 
-    expect(await known()).toMatchObject({ completion_rate_30d: undefined, tip_volume_30d: undefined });
-    await publish('signals.tip.served', served);
-    expect(await known()).toMatchObject({ completion_rate_30d: 0, tip_volume_30d: 1, preferred_hour: undefined });
-    await publish('feedback.tip.reacted', done);
-    const after = await known();
-    expect(after).toMatchObject({ completion_rate_30d: 1, mean_dwell_ms_30d: 30_000, preferred_hour: 9 });
-    await publish('signals.tip.served', served);
-    await publish('feedback.tip.reacted', done);
-    await publish('signals.tip.feedback', done); // the older subject, another stream: still the same event
-    expect(await known()).toEqual({ ...after, hour_of_day: expect.any(Number) });
-    await connection.close();
-  });
+      expect(await known()).toMatchObject({ completion_rate_30d: undefined, tip_volume_30d: undefined });
+      await publish('signals.tip.served', served);
+      expect(await known()).toMatchObject({ completion_rate_30d: 0, tip_volume_30d: 1, preferred_hour: undefined });
+      await publish('feedback.tip.reacted', done);
+      const after = await known();
+      expect(after).toMatchObject({ completion_rate_30d: 1, mean_dwell_ms_30d: 30_000, preferred_hour: 9 });
+      await publish('signals.tip.served', served);
+      await publish('feedback.tip.reacted', done);
+      await publish('signals.tip.feedback', done); // the older subject, another stream: still the same event
+      expect(await known()).toEqual({ ...after, hour_of_day: expect.any(Number) });
+      await connection.close();
+    },
+  );
 });
 
 describe('a Score', () => {
@@ -66,17 +92,37 @@ describe('a Score', () => {
     const path = 'oo.serving.v1.ServingService/Score';
     const json = toJsonString(ScoreRequestSchema, create(ScoreRequestSchema, request));
     const curl = async () =>
-      (await fetch(`${loop.baseUrl}/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: json })).json();
+      (
+        await fetch(`${loop.baseUrl}/${path}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: json,
+        })
+      ).json();
     const buf = async (protocol: string) =>
-      JSON.parse(await runTool('buf', 'curl', '--http2-prior-knowledge', '--protocol', protocol, '-d', json, `${loop.baseUrl}/${path}`));
+      JSON.parse(
+        await runTool(
+          'buf',
+          'curl',
+          '--http2-prior-knowledge',
+          '--protocol',
+          protocol,
+          '-d',
+          json,
+          `${loop.baseUrl}/${path}`,
+        ),
+      );
     const connectClient = createTipClient({ baseUrl: loop.baseUrl, protocol: 'connect' });
 
     const first = asJson(await loop.client.score(request));
     const repeats = [curl(), buf('grpc'), buf('grpcweb'), buf('connect'), connectClient.score(request).then(asJson)];
     for (const repeat of await Promise.all(repeats)) expect(repeat).toEqual(first);
     await loop.drained();
-    for (const repeat of await Promise.all([curl(), buf('grpc'), loop.client.score(request).then(asJson)])) expect(repeat).toEqual(first);
-    expect(await loop.database.query('SELECT FROM tip_scores WHERE request_id = $1', [request.requestId])).toMatchObject({ rowCount: 1 });
+    for (const repeat of await Promise.all([curl(), buf('grpc'), loop.client.score(request).then(asJson)]))
+      expect(repeat).toEqual(first);
+    expect(
+      await loop.database.query('SELECT FROM tip_scores WHERE request_id = $1', [request.requestId]),
+    ).toMatchObject({ rowCount: 1 });
   });
 
   it('is the same from any replica, also where both are asked at once', async () => {
@@ -91,10 +137,16 @@ describe('a Score', () => {
   it('refuses a request id that was used for another request, and leaves the first as it is', async () => {
     const request = { requestId: id(), userId: 'reuse', candidates };
     const first = await loop.client.score(request);
-    const others = [{ ...request, userId: 'someone-else' }, { ...request, candidates: candidates.slice(1) }];
+    const others = [
+      { ...request, userId: 'someone-else' },
+      { ...request, candidates: candidates.slice(1) },
+    ];
     for (const when of ['within the window', 'once stored']) {
       for (const other of others) {
-        await expect(loop.client.score(other), when).rejects.toMatchObject({ code: 6, rawMessage: expect.stringContaining('request_id') });
+        await expect(loop.client.score(other), when).rejects.toMatchObject({
+          code: 6,
+          rawMessage: expect.stringContaining('request_id'),
+        });
       }
       expect(asJson(await loop.client.score(request)), when).toEqual(asJson(first));
       await loop.drained();
@@ -103,7 +155,13 @@ describe('a Score', () => {
 
   it('is a row in tip_scores when it is answered, with the prompt version that the candidate had', async () => {
     const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, i) => loop.client.score({ requestId: id(), userId: `row-${i % 7}`, candidates: i % 2 ? candidates.slice(1) : candidates })),
+      Array.from({ length: 100 }, (_, i) =>
+        loop.client.score({
+          requestId: id(),
+          userId: `row-${i % 7}`,
+          candidates: i % 2 ? candidates.slice(1) : candidates,
+        }),
+      ),
     );
     await loop.drained();
     const rows = await rowsOf(loop.database, 'tip_scores', 'decision_id');
@@ -126,13 +184,28 @@ describe('a Score', () => {
   it('is logged with all that made it: deciding again from the event gives the same, bit for bit', async () => {
     const { decisionId, tipId, ranked } = await loop.client.score({ userId: 'replay', candidates });
     await loop.drained();
-    const { rows } = await loop.database.query<{ envelope: Buffer }>('SELECT envelope FROM events WHERE event_id = $1', [decisionId]);
+    const { rows } = await loop.database.query<{ envelope: Buffer }>(
+      'SELECT envelope FROM events WHERE event_id = $1',
+      [decisionId],
+    );
     const { payload } = fromBinary(EnvelopeSchema, rows[0]?.envelope ?? Buffer.of());
     if (payload.case !== 'tipScored') throw new Error('no decision');
     const logged = payload.value;
-    const again = decide({ ...egreedyV2, weights: logged.weights }, logged.candidates.map(({ vector }) => vector), logged.requestId);
-    expect(logged).toMatchObject({ tipId, seed: again.seed, draw: again.draw, policy: 'egreedy-v2', policyVersion: egreedyV2.version });
-    expect(logged.candidates.map(({ score, propensity }) => [score, propensity])).toEqual(again.scores.map((score, i) => [score, again.propensities[i]]));
+    const again = decide(
+      { ...egreedyV2, weights: logged.weights },
+      logged.candidates.map(({ vector }) => vector),
+      logged.requestId,
+    );
+    expect(logged).toMatchObject({
+      tipId,
+      seed: again.seed,
+      draw: again.draw,
+      policy: 'egreedy-v2',
+      policyVersion: egreedyV2.version,
+    });
+    expect(logged.candidates.map(({ score, propensity }) => [score, propensity])).toEqual(
+      again.scores.map((score, i) => [score, again.propensities[i]]),
+    );
     expect(logged.candidates[again.chosen]?.tipId).toBe(tipId);
     expect(ranked.map(({ score }) => score)).toEqual(again.scores.toSorted((a, b) => b - a));
   });
@@ -144,7 +217,10 @@ describe('a Score', () => {
     const { decisionId } = await loop.client.score({ userId, candidates });
     const after = await publish();
     await loop.drained();
-    const { rows } = await loop.database.query<{ envelope: Buffer }>('SELECT envelope FROM events WHERE event_id = $1', [decisionId]);
+    const { rows } = await loop.database.query<{ envelope: Buffer }>(
+      'SELECT envelope FROM events WHERE event_id = $1',
+      [decisionId],
+    );
     const { payload } = fromBinary(EnvelopeSchema, rows[0]?.envelope ?? Buffer.of());
     const snapshot = payload.case === 'tipScored' ? payload.value.snapshot : '';
     const seen = await loop.database.query<{ event_id: string }>(
@@ -158,9 +234,18 @@ describe('a Score', () => {
   it('lets what the caller knows of the person win, and says where each value came from', async () => {
     await loop.publisher.publish({ userId: 'known', payload: { case: 'tipServed', value: { tipId: 't' } } });
     await loop.drained();
-    const { featureValues } = await loop.client.score({ userId: 'known', candidates, profileFeatures: { completionRate30d: 0.25 }, context: { hourOfDay: 5 } });
+    const { featureValues } = await loop.client.score({
+      userId: 'known',
+      candidates,
+      profileFeatures: { completionRate30d: 0.25 },
+      context: { hourOfDay: 5 },
+    });
     const by = Object.fromEntries(featureValues.map((value) => [value.name, value]));
-    expect(by.completion_rate_30d).toMatchObject({ value: 0.25, status: FeatureStatus.PRESENT, source: FeatureSource.REQUEST });
+    expect(by.completion_rate_30d).toMatchObject({
+      value: 0.25,
+      status: FeatureStatus.PRESENT,
+      source: FeatureSource.REQUEST,
+    });
     expect(by.tip_volume_30d).toMatchObject({ value: 1, status: FeatureStatus.PRESENT, source: FeatureSource.STORE });
     expect(by.preferred_hour).toMatchObject({ status: FeatureStatus.MISSING, source: FeatureSource.UNSPECIFIED });
     expect(by.hour_of_day).toMatchObject({ value: 5, source: FeatureSource.REQUEST });
@@ -179,23 +264,48 @@ describe('a Score', () => {
   it('follows the policy that is configured', async () => {
     const replica = await loop.startReplica({ policy: 'random' });
     const answer = await replica.client.score({ userId: 'random', candidates });
-    expect(answer).toMatchObject({ policy: 'random', modelVersion: '', ranked: [{ propensity: 0.5, score: 0, contributions: [] }, { propensity: 0.5 }] });
+    expect(answer).toMatchObject({
+      policy: 'random',
+      modelVersion: '',
+      ranked: [{ propensity: 0.5, score: 0, contributions: [] }, { propensity: 0.5 }],
+    });
   });
 });
 
 describe('a Generate', () => {
-  const signals = [{ id: 'task-1', detail: { case: 'task' as const, value: { title: 'Call the dentist', isOverdue: true } } }];
+  const signals = [
+    { id: 'task-1', detail: { case: 'task' as const, value: { title: 'Call the dentist', isOverdue: true } } },
+  ];
 
   it('without a language model is written by templates, marked as such, and logged without its texts', async () => {
     const answer = await loop.client.generate({ userId: 'gen', context: { signals } });
-    expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [Degradation.LLM_NOT_CONFIGURED], promptTokens: 0 });
+    expect(answer).toMatchObject({
+      promptVersion: 'fallback',
+      model: '',
+      degradations: [Degradation.LLM_NOT_CONFIGURED],
+      promptTokens: 0,
+    });
     expect(answer.candidates).toHaveLength(3);
-    expect(answer.candidates.every(({ source, promptVersion }) => source === TipSource.FALLBACK && promptVersion === 'fallback')).toBe(true);
+    expect(
+      answer.candidates.every(
+        ({ source, promptVersion }) => source === TipSource.FALLBACK && promptVersion === 'fallback',
+      ),
+    ).toBe(true);
     await loop.drained();
-    const rows = (await rowsOf(loop.database, 'generated_tips', 'tip_id')).filter(({ event_id }) => event_id === answer.generationId);
+    const rows = (await rowsOf(loop.database, 'generated_tips', 'tip_id')).filter(
+      ({ event_id }) => event_id === answer.generationId,
+    );
     expect(rows.map(({ tip_id }) => tip_id).toSorted()).toEqual(answer.candidates.map((tip) => tip.id).toSorted());
-    expect(rows[0]).toMatchObject({ prompt_version: 'fallback', prompt_hash: answer.promptHash, tip_source: 'fallback', llm_model: null });
-    const { rows: events } = await loop.database.query<{ envelope: Buffer }>('SELECT envelope FROM events WHERE event_id = $1', [answer.generationId]);
+    expect(rows[0]).toMatchObject({
+      prompt_version: 'fallback',
+      prompt_hash: answer.promptHash,
+      tip_source: 'fallback',
+      llm_model: null,
+    });
+    const { rows: events } = await loop.database.query<{ envelope: Buffer }>(
+      'SELECT envelope FROM events WHERE event_id = $1',
+      [answer.generationId],
+    );
     expect(events[0]?.envelope.toString('latin1')).not.toContain('dentist');
   });
 
@@ -203,13 +313,18 @@ describe('a Generate', () => {
     const { candidates: written } = await loop.client.generate({ userId: 'gen-score', n: 2 });
     const { decisionId } = await loop.client.score({ userId: 'gen-score', candidates: written });
     await loop.drained();
-    const rows = await loop.database.query('SELECT prompt_version, tip_source FROM tip_scores WHERE decision_id = $1', [decisionId]);
+    const rows = await loop.database.query('SELECT prompt_version, tip_source FROM tip_scores WHERE decision_id = $1', [
+      decisionId,
+    ]);
     expect(rows.rows).toEqual([{ prompt_version: 'fallback', tip_source: 'fallback' }]);
   });
 
   it('streams each tip, and the whole answer last', async () => {
     const parts = [];
-    for await (const { part } of loop.client.serving.generateStream({ generate: { requestId: id(), userId: 'gen', n: 2 } })) parts.push(part);
+    for await (const { part } of loop.client.serving.generateStream({
+      generate: { requestId: id(), userId: 'gen', n: 2 },
+    }))
+      parts.push(part);
     expect(parts.map(({ case: name }) => name)).toEqual(['candidate', 'candidate', 'done']);
     expect(parts[2]?.case === 'done' && parts[2].value.candidates).toEqual(parts.slice(0, 2).map((part) => part.value));
   });

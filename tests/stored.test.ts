@@ -43,7 +43,14 @@ const sorted = ({ daily, hourly }: Buckets) => ({
 
 /** The pure fold of one person's events: what the tables must hold. */
 const expectedOf = (events: readonly Envelope[], userId: string) =>
-  sorted(fold(events.filter((event) => event.userId === userId).flatMap(deltas).filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[]));
+  sorted(
+    fold(
+      events
+        .filter((event) => event.userId === userId)
+        .flatMap(deltas)
+        .filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[],
+    ),
+  );
 
 describe('the tables', () => {
   it('equal the pure fold over the distinct events, whatever the order, the batches, the repeats and the writers', async () => {
@@ -54,9 +61,11 @@ describe('the tables', () => {
       .chain((events) =>
         fc.record({
           events: fc.constant(events),
-          deliveries: fc.array(fc.constantFrom(...events), { maxLength: 60 }).chain((repeats) =>
-            fc.shuffledSubarray([...events, ...repeats], { minLength: events.length + repeats.length }),
-          ),
+          deliveries: fc
+            .array(fc.constantFrom(...events), { maxLength: 60 })
+            .chain((repeats) =>
+              fc.shuffledSubarray([...events, ...repeats], { minLength: events.length + repeats.length }),
+            ),
           batchSize: fc.integer({ min: 1, max: 40 }),
           writers: fc.integer({ min: 1, max: 6 }),
         }),
@@ -64,14 +73,20 @@ describe('the tables', () => {
     await fc.assert(
       fc.asyncProperty(anyStory, async ({ events, deliveries, batchSize, writers }) => {
         const run = newId(Date.now());
-        const fresh = new Map(events.map((event) => [event.eventId, { ...event, eventId: newId(Date.now()), userId: `${run}/${event.userId}` } as Envelope]));
+        const fresh = new Map(
+          events.map((event) => [
+            event.eventId,
+            { ...event, eventId: newId(Date.now()), userId: `${run}/${event.userId}` } as Envelope,
+          ]),
+        );
         const batches = Array.from({ length: Math.ceil(deliveries.length / batchSize) }, (_, i) =>
           deliveries.slice(i * batchSize, (i + 1) * batchSize).flatMap(({ eventId }) => fresh.get(eventId) ?? []),
         );
         const counts = await Promise.all(
           Array.from({ length: writers }, async (_, writer) => {
             let count = 0;
-            for (const [i, batch] of batches.entries()) if (i % writers === writer) count += await store.store(batch.map(stored));
+            for (const [i, batch] of batches.entries())
+              if (i % writers === writer) count += await store.store(batch.map(stored));
             return count;
           }),
         );
@@ -87,8 +102,13 @@ describe('the tables', () => {
 
   it('survive many writers on the same people: they wait for each other and do not deadlock', async () => {
     const store = createEventStore(database);
-    const events = fc.sample(anyPersonEvent(Array.from({ length: 50 }, (_, i) => `crowd-${i}`)), { numRuns: 4_000, seed: 7 });
-    const batches = Array.from({ length: 16 }, (_, i) => events.slice(i * 250, (i + 1) * 250).map((event) => stored({ ...event, eventId: newId(Date.now()) })));
+    const events = fc.sample(anyPersonEvent(Array.from({ length: 50 }, (_, i) => `crowd-${i}`)), {
+      numRuns: 4_000,
+      seed: 7,
+    });
+    const batches = Array.from({ length: 16 }, (_, i) =>
+      events.slice(i * 250, (i + 1) * 250).map((event) => stored({ ...event, eventId: newId(Date.now()) })),
+    );
     const counts = await Promise.all(batches.map((batch) => store.store(batch)));
     expect(counts).toEqual(batches.map((batch) => batch.length));
   });
@@ -119,7 +139,14 @@ describe('the person store', () => {
     const people = createPersonStore(database);
     const nowMs = Date.UTC(2026, 5, 30, 12);
     const served = (userId: string, atMs: number) =>
-      stored(create(EnvelopeSchema, { eventId: newId(nowMs), userId, occurredAt: toTimestamp(atMs), payload: { case: 'tipServed', value: { tipId: 't' } } }));
+      stored(
+        create(EnvelopeSchema, {
+          eventId: newId(nowMs),
+          userId,
+          occurredAt: toTimestamp(atMs),
+          payload: { case: 'tipServed', value: { tipId: 't' } },
+        }),
+      );
     const events = Array.from({ length: 100 }, (_, i) => served(`reader-${i}`, nowMs - (i % 2 ? 29 : 30) * dayMs));
     await store.store(events);
     const read = await Promise.all(events.map(({ userId, eventId }) => people.read(userId, eventId, nowMs)));
@@ -132,7 +159,11 @@ describe('the person store', () => {
   });
 
   it('tells every caller of a read that fails, and works again afterwards', async () => {
-    const broken = openDatabase({ url: testDatabase.url.replace(/\/[^/]*$/, '/no_such_database'), applicationName: 'test', maxConnections: 1 });
+    const broken = openDatabase({
+      url: testDatabase.url.replace(/\/[^/]*$/, '/no_such_database'),
+      applicationName: 'test',
+      maxConnections: 1,
+    });
     const people = createPersonStore(broken);
     const reads = await Promise.allSettled([1, 2, 3].map(() => people.read('u', newId(0), 0)));
     expect(reads.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
@@ -162,7 +193,9 @@ describe('the declared tables', () => {
       [table],
     );
     const declared = columnsOf(table).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    expect(rows.map(({ name, is_key }) => [name, is_key])).toEqual(declared.map(({ name, role }) => [name, role === 'key']));
+    expect(rows.map(({ name, is_key }) => [name, is_key])).toEqual(
+      declared.map(({ name, role }) => [name, role === 'key']),
+    );
     for (const [i, { name, type }] of declared.entries()) expect(sqlTypes[type], name).toContain(rows[i]?.type);
   });
 });

@@ -3,6 +3,8 @@ import type { Policy } from './policy.ts';
 import { random } from './random.ts';
 
 /** The policies that can decide, by name. */
-export const policies: ReadonlyMap<string, Policy> = new Map([random, egreedyV2].map((policy) => [policy.name, policy]));
+export const policies: ReadonlyMap<string, Policy> = new Map(
+  [random, egreedyV2].map((policy) => [policy.name, policy]),
+);
 
 export const defaultPolicy = egreedyV2.name;

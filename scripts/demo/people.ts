@@ -46,16 +46,28 @@ function dayOf(person: Person, day: number): EventInit[] {
     payload,
   });
   const openTasks = 5 + Math.floor(uniform(seed, 0) * 10);
-  const synced = event(at(5, 0), { case: 'taskSynced', value: { provider: 'todoist', openTasks, overdueTasks: Math.floor(openTasks / 3) } });
+  const synced = event(at(5, 0), {
+    case: 'taskSynced',
+    value: { provider: 'todoist', openTasks, overdueTasks: Math.floor(openTasks / 3) },
+  });
   const tips = Array.from({ length: tipsPerDay }, (_, i) => {
     const hourOfDay = Math.min(23, Math.max(0, hour + Math.floor(uniform(seed, 3 * i + 1) * 5) - 2));
     const shownAt = at(hourOfDay, i * 7);
     const tipId = `${userId}-${day}-${i}`;
-    const shown = event(shownAt, { case: 'tipServed', value: { tipId, kind: TipKind.TASK, source: TipSource.TASK_DIRECT } });
+    const shown = event(shownAt, {
+      case: 'tipServed',
+      value: { tipId, kind: TipKind.TASK, source: TipSource.TASK_DIRECT },
+    });
     const reaction = reactionOf(person, uniform(seed, 3 * i + 2));
     if (reaction === undefined) return [shown];
     const dwellMs = Math.round(10_000 + uniform(seed, 3 * i + 3) * 290_000);
-    return [shown, event(shownAt + dwellMs, { case: 'tipFeedback', value: { tipId, reaction, dwellMs: BigInt(dwellMs), hourOfDay } })];
+    return [
+      shown,
+      event(shownAt + dwellMs, {
+        case: 'tipFeedback',
+        value: { tipId, reaction, dwellMs: BigInt(dwellMs), hourOfDay },
+      }),
+    ];
   });
   return [synced, ...tips.flat()];
 }

@@ -18,7 +18,10 @@ export function table(header: readonly string[], rows: readonly (readonly string
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
   const isNumeric = header.map((_, i) => rows.every((row) => /^[-+]?[\d.,]+( %| s)?$|^–$/.test(row[i] ?? '')));
   const line = (cells: readonly string[]) =>
-    cells.map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('   ').trimEnd();
+    cells
+      .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('   ')
+      .trimEnd();
   say(`   ${dim(line(header))}`);
   for (const row of rows) say(`   ${line(row)}`);
 }

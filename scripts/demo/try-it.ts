@@ -17,5 +17,9 @@ export function printCalls(baseUrl: string): void {
   say();
   say(`   npx buf curl --http2-prior-knowledge --protocol grpc -d '${request}' ${url}`);
   say();
-  say(dim('   Both carry the same request id, so both get the same answer. Ctrl-C stops everything; the data stays in .oo/.'));
+  say(
+    dim(
+      '   Both carry the same request id, so both get the same answer. Ctrl-C stops everything; the data stays in .oo/.',
+    ),
+  );
 }

@@ -1,11 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import { assembleContext } from '../../features/context.ts';
 import { noBuckets } from '../../features/buckets.ts';
+import { assembleContext } from '../../features/context.ts';
 import { readProfile } from '../../features/profile.ts';
-import type { LlmGateway } from '../../generation/gateway/gateway.ts';
-import { type PromptRegistry, resolvePrompt } from '../../generation/prompts/registry.ts';
-import { type WrittenTips, writeTips } from '../../generation/write-tips.ts';
 import type { DegradationName } from '../../gen/proto/oo/contract.ts';
 import { type TipGenerated, TipGeneratedSchema } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
@@ -15,6 +12,9 @@ import {
   type GenerateResponse,
   GenerateResponseSchema,
 } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
+import type { LlmGateway } from '../../generation/gateway/gateway.ts';
+import { type PromptRegistry, resolvePrompt } from '../../generation/prompts/registry.ts';
+import { type WrittenTips, writeTips } from '../../generation/write-tips.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
@@ -39,7 +39,10 @@ const defaultTips = 3;
 export function createGenerate(deps: GenerateDeps) {
   const { readPerson, decisionLog, prompts, defaultPromptVersion, gateway, clock, newId, log } = deps;
 
-  return async (request: GenerateRequest, context: Pick<HandlerContext, 'requestHeader' | 'signal' | 'timeoutMs'>): Promise<GenerateResponse> => {
+  return async (
+    request: GenerateRequest,
+    context: Pick<HandlerContext, 'requestHeader' | 'signal' | 'timeoutMs'>,
+  ): Promise<GenerateResponse> => {
     const prompt = resolvePrompt(prompts, request.promptVersion, defaultPromptVersion);
     const nowMs = clock();
     const generationId = newId();
@@ -89,11 +92,19 @@ const degradationOf = {
   llm_ungrounded: Degradation.LLM_UNGROUNDED,
 } as const satisfies Record<DegradationName, Degradation>;
 
-const kindOf = { task: TipKind.TASK, advice: TipKind.ADVICE, insight: TipKind.INSIGHT, reminder: TipKind.REMINDER } as const;
+const kindOf = {
+  task: TipKind.TASK,
+  advice: TipKind.ADVICE,
+  insight: TipKind.INSIGHT,
+  reminder: TipKind.REMINDER,
+} as const;
 const sourceOf = { llm: TipSource.LLM, fallback: TipSource.FALLBACK } as const;
 
 function degradations(written: WrittenTips, isProfileUnavailable: boolean): Degradation[] {
-  return [...(isProfileUnavailable ? [Degradation.PROFILE_UNAVAILABLE] : []), ...written.degradations.map((name) => degradationOf[name])];
+  return [
+    ...(isProfileUnavailable ? [Degradation.PROFILE_UNAVAILABLE] : []),
+    ...written.degradations.map((name) => degradationOf[name]),
+  ];
 }
 
 /** What wrote which tips: ids and counts. The texts stay out of events. */
@@ -101,7 +112,12 @@ function toTipGenerated(request: GenerateRequest, written: WrittenTips, isProfil
   return create(TipGeneratedSchema, {
     requestId: request.requestId,
     requestHash: hashRequest(GenerateRequestSchema, request),
-    tips: written.tips.map(({ id, kind, source, signalIds }) => ({ tipId: id, kind: kindOf[kind], source: sourceOf[source], signalIds: [...signalIds] })),
+    tips: written.tips.map(({ id, kind, source, signalIds }) => ({
+      tipId: id,
+      kind: kindOf[kind],
+      source: sourceOf[source],
+      signalIds: [...signalIds],
+    })),
     model: written.askedModel,
     promptVersion: written.promptVersion,
     promptHash: written.promptHash,

@@ -9,6 +9,10 @@ import { createScore } from './score.ts';
 export function createRoutes(context: ServerContext): (router: ConnectRouter) => void {
   const generate = createGenerate(context);
   return (router) => {
-    router.service(ServingService, { score: createScore(context), generate, generateStream: createGenerateStream(generate) });
+    router.service(ServingService, {
+      score: createScore(context),
+      generate,
+      generateStream: createGenerateStream(generate),
+    });
   };
 }

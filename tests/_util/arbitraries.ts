@@ -28,6 +28,11 @@ export function anyPersonEvent(userIds: readonly string[] = ['u']): fc.Arbitrary
       payload,
     })
     .map(({ occurredAtMs, ...rest }) =>
-      create(EnvelopeSchema, { ...rest, occurredAt: toTimestamp(occurredAtMs), schemaVersion: 'v1', producer: 'test' } as Parameters<typeof create<typeof EnvelopeSchema>>[1]),
+      create(EnvelopeSchema, {
+        ...rest,
+        occurredAt: toTimestamp(occurredAtMs),
+        schemaVersion: 'v1',
+        producer: 'test',
+      } as Parameters<typeof create<typeof EnvelopeSchema>>[1]),
     );
 }

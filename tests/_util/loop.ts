@@ -1,18 +1,18 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type EventPublisher, createEventPublisher, createTipClient, type TipClient } from '../../client/index.ts';
+import { createEventPublisher, createTipClient, type EventPublisher, type TipClient } from '../../client/index.ts';
 import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
 import { type Bus, openBus } from '../../platform/bus.ts';
 import { type Database, openDatabase } from '../../platform/database.ts';
 import { createLog } from '../../platform/log.ts';
 import { streams } from '../../platform/streams.ts';
-import { createContext } from '../../server/context.ts';
+import { waitFor } from '../../scripts/demo/wait-for.ts';
 import type { ServerConfig } from '../../server/config.ts';
+import { createContext } from '../../server/context.ts';
 import { createServer } from '../../server/create-server.ts';
 import { createRoutes } from '../../server/routes/index.ts';
-import { waitFor } from '../../scripts/demo/wait-for.ts';
 import { createTestDatabase, startTestNats, type TestNats } from './servers.ts';
 
 export const silent = createLog({ name: 'test', level: 'silent', pretty: false });
@@ -109,7 +109,9 @@ export async function isDrained(bus: Bus): Promise<boolean> {
 
 /** All rows of a table, as JSON that compares: timestamps as text, rows in the order of `orderBy`. */
 export async function rowsOf(database: Database, table: string, orderBy: string): Promise<Record<string, unknown>[]> {
-  const { rows } = await database.query<{ row: Record<string, unknown> }>(`SELECT to_jsonb(t) AS row FROM ${table} t ORDER BY ${orderBy}`);
+  const { rows } = await database.query<{ row: Record<string, unknown> }>(
+    `SELECT to_jsonb(t) AS row FROM ${table} t ORDER BY ${orderBy}`,
+  );
   return rows.map(({ row }) => row);
 }
 
