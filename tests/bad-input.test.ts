@@ -231,6 +231,12 @@ describe('bad events among good ones', () => {
       ['unsupported_version', 'signals.tip.served', encode({ schemaVersion: 'v7' })],
       ['wrong_subject', 'signals.task.synced', encode({})],
       ['wrong_subject', 'signals.nobody.knows', encode({})],
+      // valid by the contract; only the database refuses it
+      [
+        'row_refused',
+        'signals.tip.feedback',
+        encode({ payload: { case: 'tipFeedback', value: { tipId: 'a\0b', reaction: 1 } } }),
+      ],
     ];
     const publish = (subject: string, data: Uint8Array) =>
       loop.bus.publish(subject, data, { id: newId(Date.now()), timeoutMs: 2000 });
