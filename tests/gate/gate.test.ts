@@ -1,12 +1,15 @@
 import { mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { copy, createTemplate, type Scratch } from './scratch.ts';
 
 const events = 'proto/oo/events/v1/events.proto';
 const serving = 'proto/oo/serving/v1/serving.proto';
 const baseline = 'proto/baseline.binpb';
 const generated = 'gen/proto/oo/events/v1/events_pb.ts';
+
+// Every test starts a dozen processes, five tests at a time.
+vi.setConfig({ testTimeout: 120_000 });
 
 let template: Scratch;
 beforeAll(() => {
@@ -180,6 +183,10 @@ describe('a change on a branch', () => {
         repo.edit(serving, 'import "google/', 'import "more.proto";\nimport "google/');
         addField('more.More more = 2;')(repo);
       },
+    ],
+    [
+      'protos of others changed',
+      (repo) => repo.edit('third_party/protovalidate/buf/validate/validate.proto', 'bool for_key = 4', 'bool key = 4'),
     ],
     [
       'field added and released',
@@ -501,6 +508,7 @@ describe('a release', () => {
     repo.commit();
     const verdict = await repo.check(['--base', 'main', '--only', 'baseline,release']);
     expect(verdict.rules.sort(), verdict.output).toEqual(rules);
+    expect(verdict.output).toContain('     proto/baseline.binpb:1: ');
     expect(verdict.exit).toBe(100);
   });
 
