@@ -2,8 +2,6 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { assembleContext } from '../features/context.ts';
 import { PromptContextSchema } from '../gen/proto/oo/serving/v1/context_pb.ts';
-import type { LlmGateway, LlmRequest } from './gateway/gateway.ts';
-import { openAiCompatible } from './gateway/openai-compatible.ts';
 import {
   type Behaviour,
   completion,
@@ -16,7 +14,9 @@ import {
   startUnrulyLlm,
   trickles,
   truncates,
-} from './gateway/unruly-llm.ts';
+} from '../tests/_util/unruly-llm.ts';
+import type { LlmGateway, LlmRequest } from './gateway/gateway.ts';
+import { openAiCompatible } from './gateway/openai-compatible.ts';
 import { withRetry } from './gateway/with-retry.ts';
 import { loadPrompts, resolvePrompt } from './prompts/registry.ts';
 import { type WriteTipsRequest, writeTips } from './write-tips.ts';

@@ -11,6 +11,7 @@ import { FeatureSource, FeatureStatus } from '../gen/proto/oo/features/v1/featur
 import { ScoreRequestSchema, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { newId } from '../platform/ids.ts';
 import { type Loop, rowsOf, runTool, startLoop } from './_util/loop.ts';
+import { hangs, says, startUnrulyLlm } from './_util/unruly-llm.ts';
 
 let loop: Loop;
 beforeAll(async () => {
@@ -317,6 +318,61 @@ describe('a Generate', () => {
       decisionId,
     ]);
     expect(rows.rows).toEqual([{ prompt_version: 'fallback', tip_source: 'fallback' }]);
+  });
+
+  it('with a language model says truthfully which prompt and model wrote the tips, all the way into tip_scores', async () => {
+    const answer = {
+      tips: [
+        {
+          content: 'Ring the dentist before lunch',
+          kind: 'task',
+          rationale: 'It is overdue',
+          signal_ids: ['task-1'],
+          confidence: 0.8,
+        },
+      ],
+    };
+    await using llm = await startUnrulyLlm(says(JSON.stringify(answer)));
+    const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'qwen2.5:7b', apiKey: undefined } });
+    const written = await replica.client.generate({
+      userId: 'gen-llm',
+      context: { signals },
+      promptVersion: 'v2-mentor',
+      n: 1,
+    });
+    expect(written).toMatchObject({ promptVersion: 'v2-mentor', degradations: [] });
+    expect(written.candidates).toMatchObject([
+      {
+        content: 'Ring the dentist before lunch',
+        source: TipSource.LLM,
+        kind: TipKind.TASK,
+        signalIds: ['task-1'],
+        confidence: 0.8,
+      },
+    ]);
+    const { decisionId } = await replica.client.score({ userId: 'gen-llm', candidates: written.candidates });
+    await loop.drained();
+    const { rows } = await loop.database.query(
+      `SELECT s.prompt_version, s.llm_model, g.prompt_version AS written_by, g.prompt_hash, g.signal_ids
+       FROM tip_scores s JOIN generated_tips g USING (tip_id) WHERE decision_id = $1`,
+      [decisionId],
+    );
+    expect(rows).toEqual([
+      {
+        prompt_version: 'v2-mentor',
+        llm_model: written.model,
+        written_by: 'v2-mentor',
+        prompt_hash: written.promptHash,
+        signal_ids: ['task-1'],
+      },
+    ]);
+  });
+
+  it('with a language model that fails is written by templates in time, and the version says so', async () => {
+    await using llm = await startUnrulyLlm(hangs);
+    const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm', apiKey: undefined } });
+    const answer = await replica.client.generate({ userId: 'gen-slow' }, { timeoutMs: 800 });
+    expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [Degradation.LLM_TIMEOUT] });
   });
 
   it('streams each tip, and the whole answer last', async () => {

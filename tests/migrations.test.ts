@@ -27,6 +27,9 @@ const names = readdirSync(MIGRATIONS)
   .filter((name) => name !== 'migration_lock.toml')
   .sort();
 
+/** The prisma command starts three or four processes each time. */
+const SLOW = { timeout: 120_000 };
+
 /** What would have to change to get from one schema to the other; '' for nothing. */
 async function difference(url: string, from: DiffTarget, to: DiffTarget): Promise<string> {
   await using opened = await openSchemaEngine(url);
@@ -138,23 +141,27 @@ describe('migrate', () => {
     expect(await tables(database.url)).not.toContainEqual({ tablename: 'later' });
   });
 
-  it('names the migration that fails and why, undoes it, and goes no further until that is resolved', async () => {
-    await using database = await createTestDatabase();
-    const migrationsDir = copyOfMigrations();
-    const before = await tables(database.url);
-    const bad = '99990101000000_bad';
-    addMigration(migrationsDir, bad, 'CREATE TABLE half (a int); SELECT 1 / 0;');
-    addMigration(migrationsDir, '99990102000000_later', 'CREATE TABLE later (a int);');
-    await expect(migrate(database.url, { migrationsDir })).rejects.toThrow(
-      /\(P3018\): Migration 99990101000000_bad failed to apply\. .*division by zero[\s\S]*migrate resolve --rolled-back/,
-    );
-    expect(await tables(database.url)).toEqual(before);
-    await expect(migrate(database.url, { migrationsDir })).rejects.toThrow(/\(P3009\)[\s\S]*99990101000000_bad/);
+  it(
+    'names the migration that fails and why, undoes it, and goes no further until that is resolved',
+    SLOW,
+    async () => {
+      await using database = await createTestDatabase();
+      const migrationsDir = copyOfMigrations();
+      const before = await tables(database.url);
+      const bad = '99990101000000_bad';
+      addMigration(migrationsDir, bad, 'CREATE TABLE half (a int); SELECT 1 / 0;');
+      addMigration(migrationsDir, '99990102000000_later', 'CREATE TABLE later (a int);');
+      await expect(migrate(database.url, { migrationsDir })).rejects.toThrow(
+        /\(P3018\): Migration 99990101000000_bad failed to apply\. .*division by zero[\s\S]*migrate resolve --rolled-back/,
+      );
+      expect(await tables(database.url)).toEqual(before);
+      await expect(migrate(database.url, { migrationsDir })).rejects.toThrow(/\(P3009\)[\s\S]*99990101000000_bad/);
 
-    addMigration(migrationsDir, bad, 'CREATE TABLE whole (a int);');
-    await prisma(['migrate', 'resolve', '--rolled-back', bad], projectWith(migrationsDir), database.url);
-    expect(await migrate(database.url, { migrationsDir })).toEqual([bad, '99990102000000_later']);
-  });
+      addMigration(migrationsDir, bad, 'CREATE TABLE whole (a int);');
+      await prisma(['migrate', 'resolve', '--rolled-back', bad], projectWith(migrationsDir), database.url);
+      expect(await migrate(database.url, { migrationsDir })).toEqual([bad, '99990102000000_later']);
+    },
+  );
 
   it('sends scripts whole: semicolons in strings, comments and bodies are not ends', async () => {
     await using database = await createEmptyDatabase();
@@ -238,10 +245,7 @@ async function prisma(args: readonly string[], cwd: string, url: string): Promis
   return stdout;
 }
 
-/** Each command starts three or four processes. */
-const SLOW_MS = 120_000;
-
-describe('the prisma command', { timeout: SLOW_MS }, () => {
+describe('the prisma command', SLOW, () => {
   const newModel = '\nmodel Extra {\n  id   Int    @id @default(autoincrement())\n  note String @default("a;b")\n}\n';
 
   it('deploys, creating the database, and reports that all is well', async () => {

@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { LlmError, type LlmRequest } from './gateway.ts';
-import { openAiCompatible } from './openai-compatible.ts';
 import {
   type Behaviour,
   completion,
@@ -13,7 +11,9 @@ import {
   startUnrulyLlm,
   trickles,
   truncates,
-} from './unruly-llm.ts';
+} from '../../tests/_util/unruly-llm.ts';
+import { LlmError, type LlmRequest } from './gateway.ts';
+import { openAiCompatible } from './openai-compatible.ts';
 
 const request: LlmRequest = {
   system: 'the system text',
