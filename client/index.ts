@@ -1,6 +1,6 @@
 // What a recommender and other producers import.
 
-export { openBus } from '../platform/bus.ts';
+export { openBus } from '../platform/nats-bus.ts';
 export { type ClientOptions, createTipClient, type TipClient } from './create-client.ts';
 export {
   createEventPublisher,

@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
+import { aborted } from '../platform/abort.ts';
 import { openDatabase } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
 import { ensureNats } from '../platform/embedded/nats.ts';
@@ -66,14 +67,14 @@ await runMain(async (signal) => {
     const database = openDatabase({ url: databaseUrl, applicationName: 'oo-start', maxConnections: 2 });
     const prisma = new PrismaClient({ adapter: new PrismaPg(database) });
     try {
-      await Promise.race([runDemo({ baseUrl, natsUrl, prisma }), ended, stopped(signal)]);
+      await Promise.race([runDemo({ baseUrl, natsUrl, prisma }), ended, aborted(signal)]);
     } finally {
       await prisma.$disconnect();
       await database.end();
     }
     if (!signal.aborted) {
       printCalls(baseUrl);
-      await Promise.race([stopped(signal), ended]);
+      await Promise.race([aborted(signal), ended]);
     }
     say();
     say(dim('stopping …'));
@@ -81,10 +82,3 @@ await runMain(async (signal) => {
     await stack.disposeAsync();
   }
 });
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -140,6 +140,7 @@ export function createServer(options: ServerOptions): Server {
 
   const listener = createListener({
     limits,
+    log,
     onRequest: (request, response) => {
       countInFlight(pathOf(request.url), response);
       // What is left of a request that was answered early stands before the next one on this connection.

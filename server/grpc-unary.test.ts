@@ -179,6 +179,36 @@ test('a call that is reset while its handler runs ends the process neither at on
   expect((await call([frame(message)])).trailers['grpc-status']).toBe('0');
 });
 
+test.each(['header', 'trailer', 'error'] as const)('drops what HTTP/2 forbids from a %s', async (place) => {
+  await using odd = await startServer({
+    interceptors: [
+      (next) => async (req) => {
+        const forbidden = { connection: 'close', 'transfer-encoding': 'chunked', upgrade: 'x', te: 'x' };
+        if (place === 'error') throw new ConnectError('refused', Code.Aborted, forbidden);
+        const response = await next(req);
+        for (const [name, value] of Object.entries(forbidden)) response[place].set(name, value);
+        return response;
+      },
+    ],
+  });
+  const outcome = clientKinds[0]?.connect(odd.url).score(scoreRequest());
+  if (place === 'error') await expect(outcome).rejects.toMatchObject({ rawMessage: 'refused' });
+  else await expect(outcome).resolves.toMatchObject({ tipId: 'high' });
+});
+
+test('an answer that comes after its stream was given up goes nowhere', async () => {
+  await using late = await startServer({ limits: { deadlineMaxMs: 50, overdueMs: 20 } });
+  const deaf = connectHttp2(late.url, { settings: { initialWindowSize: 0 } });
+  const stream = deaf.request(headers).on('error', () => {});
+  stream
+    .resume()
+    .end(frame(toBinary(ScoreRequestSchema, create(ScoreRequestSchema, scoreRequest({ userId: 'waits' })))));
+  await new Promise((resolve) => stream.once('close', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(late.lines).toEqual([]);
+  deaf.destroy();
+});
+
 test('an interceptor may replace request and response', async () => {
   await using changed = await startServer({
     interceptors: [

@@ -55,7 +55,7 @@ export function createGrpcUnary(options: GrpcUnaryOptions): GrpcUnary {
   return (stream, headers) => {
     const method = methods.get(headers[':path'] ?? '');
     if (method === undefined || !isPlainGrpc(headers)) return false;
-    void answer(stream, headers, method, options, calls);
+    answer(stream, headers, method, options, calls).catch(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
     return true;
   };
 }
@@ -75,7 +75,7 @@ function isPlainGrpc(headers: IncomingHttpHeaders): boolean {
   );
 }
 
-/** Never rejects. */
+/** Rejects only if not even an error can be sent. */
 async function answer(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -106,7 +106,8 @@ async function answer(
       }, timeoutMs);
     }
     const caller = options.admit(spec.method, headers.authorization);
-    const request = parse(spec.method, await readMessage(stream, limits.readMaxBytes, call.signal));
+    const body = await readBody(stream, limits.readMaxBytes, call.signal);
+    const request = parse(spec.method, unframe(body, limits.readMaxBytes));
     const values = createContextValues().set(callerKey, caller);
     const context = lazyContext(spec.method, headers, values, call.signal, endMs);
     const response = await invoke(spec, request, context, options.interceptors);
@@ -119,35 +120,37 @@ async function answer(
 const callEnded = new ConnectError('the call is over', Code.Canceled);
 
 /**
- * The bytes of the one message of a call. Throws as soon as it is known to be too large, and when the call ends before
- * it is complete.
+ * All bytes of a call's request. Throws as soon as there are more than one message may have, and when the call ends
+ * before they are complete.
  */
-function readMessage(stream: ServerHttp2Stream, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+function readBody(stream: ServerHttp2Stream, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort);
-    stream.on('data', (chunk: Buffer) => {
+    const settle = (done: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      stream.off('data', onData);
+      done();
+    };
+    const onAbort = () => settle(() => reject(signal.reason));
+    const onData = (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length > frameHeaderBytes + maxBytes) reject(tooLarge(maxBytes));
-    });
-    stream.once('end', () => {
-      signal.removeEventListener('abort', onAbort);
-      try {
-        resolve(unframe(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length), maxBytes));
-      } catch (error) {
-        reject(error);
-      }
-    });
+      if (length > frameHeaderBytes + maxBytes) settle(() => reject(tooLarge(maxBytes)));
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort);
+    stream.on('data', onData);
+    stream.once('end', () =>
+      settle(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks))),
+    );
   });
 }
 
 // One byte of flags, four of length, the message.
 const frameHeaderBytes = 5;
 
+/** The bytes of the one message in a body. */
 function unframe(body: Buffer, maxBytes: number): Uint8Array {
   if (body.length === 0) throw new ConnectError('a unary call needs one message, got none', Code.Unimplemented);
   if (body.length < frameHeaderBytes) throw malformed('the message is cut off');
@@ -299,7 +302,7 @@ const grpcHeaders = { ':status': 200, 'content-type': 'application/grpc+proto' }
 const statusOk = { 'grpc-status': '0' };
 
 function respond(stream: ServerHttp2Stream, frame: Buffer, { header, trailer }: Answer): void {
-  if (stream.destroyed) return;
+  if (isGone(stream)) return;
   const headers = header === undefined ? grpcHeaders : { ...toNodeHeaders(header), ...grpcHeaders };
   const trailers = trailer === undefined ? statusOk : { ...toNodeHeaders(trailer), ...statusOk };
   stream.respond(headers, { waitForTrailers: true });
@@ -309,11 +312,7 @@ function respond(stream: ServerHttp2Stream, frame: Buffer, { header, trailer }: 
 
 /** One frame of headers with the status in it, which the protocol calls a trailers-only response. */
 function respondError(stream: ServerHttp2Stream, error: ConnectError): void {
-  if (stream.destroyed) return;
-  if (stream.headersSent) {
-    stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    return;
-  }
+  if (isGone(stream)) return;
   const status = toNodeHeaders(setTrailerStatus(new Headers(), error));
   const message = { 'grpc-message': percentEncode(error.rawMessage) };
   stream.respond({ ...status, ...message, ...grpcHeaders }, { endStream: true });
@@ -321,6 +320,11 @@ function respondError(stream: ServerHttp2Stream, error: ConnectError): void {
   // The rest of the request is not wanted: tells the caller to stop sending it.
   stream.resume();
   stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** A stream that its caller or we have given up cannot be written to, even before it is destroyed. */
+function isGone(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
 }
 
 /** As gRPC defines it. The framework escapes more than that, which some clients then show. */
@@ -337,6 +341,9 @@ function toWebHeaders(headers: IncomingHttpHeaders): Headers {
   return web;
 }
 
+// Of HTTP/1.1 only: HTTP/2 throws on them, in the middle of a response.
+const connectionHeaders = ['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'];
+
 function toNodeHeaders(headers: Headers): Record<string, string> {
-  return Object.fromEntries(headers);
+  return Object.fromEntries([...headers].filter(([name]) => !connectionHeaders.includes(name)));
 }

@@ -171,6 +171,23 @@ describe('connections', () => {
     session.destroy();
   });
 
+  test('of HTTP/2 refuse a call whose headers are over the limit', async () => {
+    await using toy = await startServer();
+    const session = connectHttp2(toy.url).on('error', () => {});
+    const call = (size: number) =>
+      new Promise((resolve) => {
+        const stream = session.request({ ':path': '/healthz', 'x-large': 'y'.repeat(size) }).on('error', () => {});
+        stream
+          .on('response', (headers) => resolve(headers[':status']))
+          .once('close', () => resolve(stream.rstCode))
+          .end();
+      });
+    expect(await call(10_000)).toBe(200);
+    expect(await call(20_000)).not.toBe(200);
+    session.destroy();
+    await expectServing(toy);
+  });
+
   test('of HTTP/2 survive many cancelled calls, but not a flood of them', async () => {
     await using toy = await startServer({ limits: { streamResetBurst: 2000, streamResetRatePerS: 1 } });
     const session = connectHttp2(toy.url).on('error', () => {});

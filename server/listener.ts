@@ -6,6 +6,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import type { Log } from '../platform/log.ts';
 import type { ServerLimits } from './limits.ts';
 
 export interface ListenerOptions {
@@ -14,6 +15,7 @@ export interface ListenerOptions {
   /** A request over HTTP/2. */
   readonly onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) => void;
   readonly limits: ServerLimits;
+  readonly log: Pick<Log, 'warn'>;
 }
 
 export interface Listener {
@@ -32,7 +34,7 @@ export interface Listener {
  * One plaintext port for HTTP/2 with prior knowledge (gRPC) and HTTP/1.1 (JSON, browsers): each connection's first
  * bytes say which.
  */
-export function createListener({ onRequest, onStream, limits }: ListenerOptions): Listener {
+export function createListener({ onRequest, onStream, limits, log }: ListenerOptions): Listener {
   const sockets = new Set<Socket>();
   const sniffing = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -106,6 +108,8 @@ export function createListener({ onRequest, onStream, limits }: ListenerOptions)
         tcp.once('error', reject);
         tcp.listen({ port, host }, () => {
           tcp.off('error', reject);
+          // One connection could not be accepted, for want of file descriptors for example. The others go on.
+          tcp.on('error', (error) => log.warn({ error: error.name }, 'connection not accepted'));
           // It never listens itself, and Node enforces its timeouts only once it believes to.
           http1.emit('listening');
           resolve((tcp.address() as AddressInfo).port);
@@ -128,9 +132,11 @@ function sniff(socket: Socket, timeoutMs: number, onKnown: (isHttp2: boolean) =>
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
   let head: Buffer = Buffer.alloc(0);
   const onReadable = () => {
-    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) head = Buffer.concat([head, chunk]);
+    const chunk: Buffer | null = socket.read();
+    if (chunk === null) return;
+    head = Buffer.concat([head, chunk]);
     const isHttp2 = head.subarray(0, preface.length).equals(preface.subarray(0, head.length));
-    if (head.length === 0 || (isHttp2 && head.length < preface.length)) return;
+    if (isHttp2 && head.length < preface.length) return;
     finish();
     socket.unshift(head);
     onKnown(isHttp2);

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { openBus } from '../platform/bus.ts';
+import { aborted } from '../platform/abort.ts';
 import { ConfigError } from '../platform/config.ts';
 import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
+import { openBus } from '../platform/nats-bus.ts';
 import { runMain, startupStep } from '../platform/run-main.ts';
 import { streams } from '../platform/streams.ts';
 import { readServerConfig } from './config.ts';
@@ -52,11 +53,4 @@ async function readAuthKeys(file: string | undefined): Promise<readonly AuthKey[
     throw new ConfigError(['AUTH_KEYS_FILE: the file cannot be read']);
   });
   return startupStep(() => parseAuthKeys(text));
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 }

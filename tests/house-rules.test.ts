@@ -109,7 +109,7 @@ describe('imports', () => {
   });
 
   it.each([
-    ['nats', ['platform/bus.ts']],
+    ['nats', ['platform/nats-bus.ts']],
     ['pg', ['platform/']],
     ['pino', ['platform/log.ts']],
     ['mustache', ['generation/prompts/']],

@@ -1,0 +1,246 @@
+// The bus on NATS JetStream. The only file that knows its client library, `nats` 2.x, which its maintainers have
+// superseded by `@nats-io/*`: moving on means rewriting this file and nothing else.
+import {
+  AckPolicy,
+  connect,
+  createInbox,
+  DeliverPolicy,
+  ErrorCode,
+  headers,
+  type JsMsg,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  NatsError,
+  nanos,
+} from 'nats';
+import { type Bus, BusError, type Delivery, type PublishAck, type PublishOptions } from './bus.ts';
+import { duplicateWindowMs } from './streams.ts';
+
+export interface BusOptions {
+  readonly url: string;
+  readonly name: string;
+}
+
+/** Connects, waiting for the server for as long as it takes, and reconnects for ever. */
+export async function openBus({ url, name }: BusOptions): Promise<Bus> {
+  const connection = await connect({
+    servers: url,
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    waitOnFirstConnect: true,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    noAsyncTraces: true,
+  });
+  const jetstream = connection.jetstream();
+  const publisher = createPublisher(connection);
+
+  return {
+    async ensureStreams(streams) {
+      const manager = await connection.jetstreamManager();
+      for (const { name, subjects, maxAgeMs } of streams) {
+        const settings = {
+          subjects: [...subjects],
+          max_age: nanos(maxAgeMs),
+          duplicate_window: nanos(duplicateWindowMs),
+        };
+        const exists = await manager.streams.info(name).then(() => true, onlyNotFound);
+        if (exists) await manager.streams.update(name, settings);
+        else await manager.streams.add({ name, ...settings });
+      }
+    },
+
+    async ensureDurable({ stream, name, ackWaitMs, maxAckPending }) {
+      const manager = await connection.jetstreamManager();
+      const settings = { ack_wait: nanos(ackWaitMs), max_ack_pending: maxAckPending, max_deliver: -1 };
+      const exists = await manager.consumers.info(stream, name).then(() => true, onlyNotFound);
+      if (exists) await manager.consumers.update(stream, name, settings);
+      else {
+        await manager.consumers.add(stream, {
+          durable_name: name,
+          ack_policy: AckPolicy.Explicit,
+          deliver_policy: DeliverPolicy.All,
+          ...settings,
+        });
+      }
+    },
+
+    publish: publisher.publish,
+
+    async read(stream, sequence) {
+      try {
+        const manager = await connection.jetstreamManager();
+        const { subject, data, header } = await manager.streams.getMessage(stream, { seq: sequence });
+        return { subject, data, headers: toRecord(header) };
+      } catch (error) {
+        throw new BusError(
+          'unavailable',
+          `message ${sequence} of stream ${stream} cannot be read: ${messageOf(error)}`,
+        );
+      }
+    },
+
+    async fetch({ stream, name }, { max, expiresMs }) {
+      const consumer = await jetstream.consumers.get(stream, name);
+      const messages = await consumer.fetch({ max_messages: max, expires: expiresMs });
+      return {
+        stop: () => messages.stop(),
+        async *[Symbol.asyncIterator]() {
+          for await (const message of messages) yield toDelivery(message);
+        },
+      };
+    },
+
+    async inspect(stream, durable) {
+      const manager = await connection.jetstreamManager();
+      const { state } = await manager.streams.info(stream);
+      const info = durable === undefined ? undefined : await manager.consumers.info(stream, durable);
+      return {
+        messages: state.messages,
+        lastSequence: state.last_seq,
+        settledSequence: info?.ack_floor.stream_seq ?? 0,
+      };
+    },
+
+    closed: connection.closed().then((error) => error ?? undefined),
+
+    async close() {
+      publisher.close();
+      if (!connection.isClosed()) await connection.drain().catch(() => connection.close());
+    },
+  };
+}
+
+function toRecord(messageHeaders: MsgHdrs | undefined): Record<string, string> {
+  return Object.fromEntries([...(messageHeaders ?? [])].map(([name, [value = '']]) => [name, value]));
+}
+
+function toDelivery(message: JsMsg): Delivery {
+  return {
+    subject: message.subject,
+    data: message.data,
+    headers: toRecord(message.headers),
+    sequence: message.seq,
+    deliveries: message.info.deliveryCount,
+    ack: () => message.ack(),
+    working: () => message.working(),
+    terminate: () => message.term(),
+  };
+}
+
+interface Waiting {
+  resolve(ack: PublishAck): void;
+  reject(error: BusError): void;
+  readonly expiresAt: number;
+}
+
+const attemptMs = 1_000;
+const pauseMs = 50;
+
+/**
+ * Publishes through one reply inbox of its own, which costs a third of the library's request per message. Every reply
+ * is read: a stream's refusal and "no stream listens" must never look like success.
+ */
+function createPublisher(connection: NatsConnection) {
+  const inbox = createInbox();
+  const waiting = new Map<string, Waiting>();
+  let nextToken = 0;
+
+  connection.subscribe(`${inbox}.*`, {
+    callback(error, reply) {
+      const token = reply.subject.slice(inbox.length + 1);
+      const waiter = waiting.get(token);
+      if (!waiter) return; // an answer after its time-out: the next attempt's answer counts
+      waiting.delete(token);
+      const outcome = error ? new BusError('unavailable', error.message) : readReply(reply);
+      if (outcome instanceof BusError) waiter.reject(outcome);
+      else waiter.resolve(outcome);
+    },
+  });
+
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const [token, waiter] of waiting) {
+      if (waiter.expiresAt > now) break; // in order of publishing, and all attempts are equally long
+      waiting.delete(token);
+      waiter.reject(new BusError('unavailable', 'the stream did not acknowledge in time'));
+    }
+  }, 50);
+  sweep.unref();
+
+  function attempt(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishAck> {
+    return new Promise((resolve, reject) => {
+      const token = (nextToken++).toString(36);
+      waiting.set(token, { resolve, reject, expiresAt: performance.now() + attemptMs });
+      const messageHeaders = headers();
+      messageHeaders.set('Nats-Msg-Id', options.id);
+      for (const [key, value] of Object.entries(options.headers ?? {})) messageHeaders.set(key, value);
+      try {
+        connection.publish(subject, data, { reply: `${inbox}.${token}`, headers: messageHeaders });
+      } catch (error) {
+        waiting.delete(token);
+        reject(new BusError(isTooLarge(error) ? 'refused' : 'unavailable', messageOf(error)));
+      }
+    });
+  }
+
+  return {
+    async publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishAck> {
+      const endsAt = performance.now() + options.timeoutMs;
+      for (;;) {
+        try {
+          return await within(attempt(subject, data, options), endsAt - performance.now());
+        } catch (error) {
+          const isWorthAnother = error instanceof BusError && error.kind === 'unavailable';
+          if (!isWorthAnother || connection.isClosed() || performance.now() + pauseMs >= endsAt) throw error;
+          await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        }
+      }
+    },
+    close: () => clearInterval(sweep),
+  };
+}
+
+async function within(work: Promise<PublishAck>, ms: number): Promise<PublishAck> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new BusError('unavailable', 'the stream did not acknowledge in time')),
+      Math.max(0, ms),
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function readReply(reply: Msg): PublishAck | BusError {
+  if (reply.data.length === 0) {
+    const status = reply.headers?.code ?? 0;
+    return new BusError('unavailable', status === 503 ? 'no stream listens on the subject' : `status ${status}`);
+  }
+  const body = reply.json<{ seq?: number; duplicate?: boolean; error?: { code: number; description: string } }>();
+  if (body.error) {
+    const { code, description } = body.error;
+    return new BusError(code >= 500 ? 'unavailable' : 'refused', description);
+  }
+  if (typeof body.seq !== 'number') return new BusError('refused', 'the reply is no acknowledgement');
+  return { sequence: body.seq, duplicate: body.duplicate === true };
+}
+
+function onlyNotFound(error: unknown): false {
+  if (error instanceof Error && 'code' in error && error.code === '404') return false;
+  throw error;
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof NatsError && error.code === ErrorCode.MaxPayloadExceeded;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
