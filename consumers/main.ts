@@ -1,6 +1,6 @@
-import { openBus } from '../platform/bus.ts';
 import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
+import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';

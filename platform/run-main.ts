@@ -13,12 +13,12 @@ export async function startupStep<Result>(step: () => Result | Promise<Result>):
 }
 
 /**
- * Runs a process: `main` gets a signal that SIGINT or SIGTERM abort, and the process ends when it returns. Exit code 0
+ * Runs a process: `main` gets a signal that SIGINT, SIGTERM or SIGHUP abort, and the process ends when it returns. Exit code 0
  * after a stop that was asked for, 1 after anything else.
  */
 export async function runMain(main: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
   try {
     await main(stop.signal);
     process.exitCode = stop.signal.aborted ? 0 : 1;

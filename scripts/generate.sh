@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generates gen/proto from proto/ and third_party/grpc.
+# Generates gen/proto from proto/ and third_party/, as buf.gen.yaml says.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

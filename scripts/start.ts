@@ -7,8 +7,8 @@ import { PrismaClient } from '../gen/prisma/client.ts';
 import { aborted } from '../platform/abort.ts';
 import { openDatabase } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
-import { ensureNats } from '../platform/embedded/nats.ts';
-import { ensurePostgres } from '../platform/embedded/postgres.ts';
+import { ensureNats, stopNats } from '../platform/embedded/nats.ts';
+import { ensurePostgres, stopPostgres } from '../platform/embedded/postgres.ts';
 import { migrate } from '../platform/migrations.ts';
 import { runMain } from '../platform/run-main.ts';
 import { readServerConfig } from '../server/config.ts';
@@ -20,17 +20,19 @@ import { startProcess } from './process.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = `${root}.oo`;
+const postgresDir = `${home}/postgres`;
+const natsDir = `${home}/nats`;
 
 await runMain(async (signal) => {
   const env = process.env;
   readServerConfig({ ...env, DATABASE_URL: env.DATABASE_URL || 'postgres://x', NATS_URL: env.NATS_URL || 'nats://x' }); // all complaints before anything starts
-  const stack = new AsyncDisposableStack();
+  const stack = new AsyncDisposableStack(); // also stops servers that an earlier start was killed over
   try {
     say(dim('starting …'));
-    const postgres = env.DATABASE_URL ? undefined : await ensurePostgres({ dir: `${home}/postgres` });
-    if (postgres) stack.defer(postgres.stop);
-    const nats = env.NATS_URL ? undefined : await ensureNats({ dir: `${home}/nats`, cache: `${home}/cache` });
-    if (nats) stack.defer(nats.stop);
+    const postgres = env.DATABASE_URL ? undefined : await ensurePostgres({ dir: postgresDir });
+    if (postgres) stack.defer(() => stopPostgres(postgresDir));
+    const nats = env.NATS_URL ? undefined : await ensureNats({ dir: natsDir, cache: `${home}/cache` });
+    if (nats) stack.defer(() => stopNats(natsDir));
     const databaseUrl = postgres?.url ?? env.DATABASE_URL ?? '';
     const natsUrl = nats?.url ?? env.NATS_URL ?? '';
     await migrate(databaseUrl, { migrationsDir: `${root}prisma/migrations` });
