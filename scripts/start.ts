@@ -20,67 +20,71 @@ import { startProcess } from './process.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = `${root}.oo`;
-const postgresDir = `${home}/postgres`;
-const natsDir = `${home}/nats`;
 
 await runMain(async (signal) => {
   const env = process.env;
-  readServerConfig({ ...env, DATABASE_URL: env.DATABASE_URL || 'postgres://x', NATS_URL: env.NATS_URL || 'nats://x' }); // all complaints before anything starts
-  const stack = new AsyncDisposableStack(); // also stops servers that an earlier start was killed over
-  try {
-    say(dim('starting …'));
-    const postgres = env.DATABASE_URL ? undefined : await ensurePostgres({ dir: postgresDir });
-    if (postgres) stack.defer(() => stopPostgres(postgresDir));
-    const nats = env.NATS_URL ? undefined : await ensureNats({ dir: natsDir, cache: `${home}/cache` });
-    if (nats) stack.defer(() => stopNats(natsDir));
-    const databaseUrl = postgres?.url ?? env.DATABASE_URL ?? '';
-    const natsUrl = nats?.url ?? env.NATS_URL ?? '';
-    await migrate(databaseUrl, { migrationsDir: `${root}prisma/migrations` });
+  // All complaints before anything starts; what is embedded has no address yet.
+  readServerConfig({ ...env, DATABASE_URL: env.DATABASE_URL || 'postgres://x', NATS_URL: env.NATS_URL || 'nats://x' });
+  say(dim('starting …'));
+  await using stack = new AsyncDisposableStack();
 
-    const port = env.PORT || String(await freePort([8080]));
-    const childEnv = { ...env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, PORT: port };
-    const consumers = startProcess({
-      name: 'consumers',
-      script: `${root}consumers/main.ts`,
-      env: childEnv,
-      logDir: home,
-    });
-    stack.defer(consumers.stop);
-    const server = startProcess({ name: 'server', script: `${root}server/main.ts`, env: childEnv, logDir: home });
-    stack.defer(server.stop);
-    const ended = Promise.race([consumers.ended, server.ended]);
+  const databaseUrl = env.DATABASE_URL || (await startPostgres(stack));
+  const natsUrl = env.NATS_URL || (await startNats(stack));
+  await migrate(databaseUrl, { migrationsDir: `${root}prisma/migrations` });
+  const port = env.PORT || String(await freePort([8080]));
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const ended = startProcesses(stack, { ...env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, PORT: port });
+  await Promise.race([waitFor('the server to answer', () => isHealthy(baseUrl)), ended, aborted(signal)]);
 
-    const baseUrl = `http://127.0.0.1:${port}`;
-    const isUp = () =>
-      fetch(`${baseUrl}/healthz`).then(
-        (response) => response.ok,
-        () => false,
-      );
-    await Promise.race([waitFor('the server to answer', isUp), ended]);
+  say();
+  say(`${bold('oO ml is up')} at ${bold(baseUrl)}  ${dim('gRPC, gRPC-Web, Connect and JSON on one port')}`);
+  const postgres = env.DATABASE_URL ? 'DATABASE_URL' : 'embedded, .oo/postgres';
+  const nats = env.NATS_URL ? 'NATS_URL' : 'embedded, .oo/nats';
+  say(dim(`   postgres ${postgres} · nats ${nats} · logs .oo/server.log, .oo/consumers.log`));
 
-    say();
-    say(`${bold('oO ml is up')} at ${bold(baseUrl)}  ${dim('gRPC, gRPC-Web, Connect and JSON on one port')}`);
-    say(
-      dim(
-        `   postgres ${postgres ? 'embedded, .oo/postgres' : 'DATABASE_URL'} · nats ${nats ? 'embedded, .oo/nats' : 'NATS_URL'} · logs .oo/server.log, .oo/consumers.log`,
-      ),
-    );
-
-    const database = openDatabase({ url: databaseUrl, applicationName: 'oo-start', maxConnections: 2 });
-    const prisma = new PrismaClient({ adapter: new PrismaPg(database) });
-    try {
-      await Promise.race([runDemo({ baseUrl, natsUrl, prisma }), ended, aborted(signal)]);
-    } finally {
-      await prisma.$disconnect();
-      await database.end();
-    }
-    if (!signal.aborted) {
-      printCalls(baseUrl);
-      await Promise.race([aborted(signal), ended]);
-    }
-    say();
-    say(dim('stopping …'));
-  } finally {
-    await stack.disposeAsync();
-  }
+  await Promise.race([turnTheLoop(baseUrl, databaseUrl, natsUrl), ended, aborted(signal)]);
+  if (!signal.aborted) printCalls(baseUrl);
+  await Promise.race([aborted(signal), ended]);
+  say();
+  say(dim('stopping …'));
 });
+
+/** Stopped in the end even if an earlier start, killed, has left it running. */
+async function startPostgres(stack: AsyncDisposableStack): Promise<string> {
+  const dir = `${home}/postgres`;
+  stack.defer(() => stopPostgres(dir));
+  return (await ensurePostgres({ dir })).url;
+}
+
+async function startNats(stack: AsyncDisposableStack): Promise<string> {
+  const dir = `${home}/nats`;
+  stack.defer(() => stopNats(dir));
+  return (await ensureNats({ dir, cache: `${home}/cache` })).url;
+}
+
+/** Rejects when one of them ends by itself. */
+function startProcesses(stack: AsyncDisposableStack, env: NodeJS.ProcessEnv): Promise<never> {
+  const processes = ['consumers', 'server'].map((name) =>
+    startProcess({ name, script: `${root}${name}/main.ts`, env, logDir: home }),
+  );
+  for (const { stop } of processes) stack.defer(stop);
+  return Promise.race(processes.map(({ ended }) => ended));
+}
+
+async function isHealthy(baseUrl: string): Promise<boolean> {
+  return fetch(`${baseUrl}/healthz`).then(
+    ({ ok }) => ok,
+    () => false, // nobody listens yet
+  );
+}
+
+async function turnTheLoop(baseUrl: string, databaseUrl: string, natsUrl: string): Promise<void> {
+  const database = openDatabase({ url: databaseUrl, applicationName: 'oo-start', maxConnections: 2 });
+  const prisma = new PrismaClient({ adapter: new PrismaPg(database) });
+  try {
+    await runDemo({ baseUrl, natsUrl, prisma });
+  } finally {
+    await prisma.$disconnect();
+    await database.end();
+  }
+}
