@@ -152,8 +152,9 @@ export function createServer(options: ServerOptions): Server {
       if (answerGrpcUnary(stream, headers)) return;
       const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
       const response = new Http2ServerResponse(stream);
-      // A call that was answered early must not go on sending.
-      response.once('finish', () => !request.complete && stream.close(constants.NGHTTP2_NO_ERROR));
+      // The response listens for this as well, and has sent all it has when we get it: whoever was answered early is
+      // told to stop sending.
+      stream.once('wantTrailers', () => request.complete || stream.close(constants.NGHTTP2_NO_ERROR));
       answer(request, response);
     },
   });

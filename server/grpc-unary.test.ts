@@ -1,11 +1,13 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ErrorInfoSchema } from '../gen/proto/google/rpc/error_details_pb.ts';
-import { ScoreRequestSchema, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
+import { ScoreRequestSchema, ScoreResponseSchema, ServingService } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { clientKinds, scoreRequest, startServer, type ToyServer } from './server.fixture.ts';
 
 const headers = {
@@ -230,6 +232,28 @@ test('an interceptor may replace request and response', async () => {
 test('the signal of a call is aborted once it is over, like the framework does', async () => {
   await call([frame(message)]);
   await vi.waitFor(() => expect(toy.calls.at(-1)?.context.signal.aborted).toBe(true));
+});
+
+test.each(clientKinds)('nothing of a call over $name is kept once it is over', async ({ connect }) => {
+  const contexts: WeakRef<object>[] = [];
+  await using plain = await startServer({
+    routes: (router) =>
+      router.service(ServingService, {
+        score: (_, context) => {
+          contexts.push(new WeakRef(context.signal));
+          return {};
+        },
+      }),
+  });
+  const client = connect(plain.url);
+  for (let i = 0; i < 20; i++) await client.score(scoreRequest());
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  await vi.waitFor(() => {
+    collect();
+    // The engine may still hold the last few.
+    expect(contexts.filter((context) => context.deref() !== undefined).length).toBeLessThan(5);
+  });
 });
 
 interface Answer {

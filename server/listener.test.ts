@@ -93,11 +93,18 @@ describe('whoever is slow is cut off', () => {
       await using toy = await startServer({ limits });
       const session = connectHttp2(toy.url).on('error', () => {});
       const stream = session.request({ ':method': 'POST', ':path': scorePath, 'content-type': type });
-      stream.on('error', () => {}).resume();
+      let status: unknown;
+      stream
+        .on('error', () => {})
+        .on('response', (headers) => {
+          status = headers['grpc-status'];
+        });
+      stream.resume();
       stream.write('\0\0');
       const startMs = performance.now();
       await new Promise((resolve) => stream.once('close', resolve));
       expect(performance.now() - startMs).toBeLessThan(1500);
+      if (type === 'application/grpc') expect(status).toBe('4');
       session.destroy();
     },
   );
@@ -151,10 +158,55 @@ describe('connections', () => {
     socket.destroy();
   });
 
-  test('of HTTP/1.1 may be closed by the caller for writing, and still get the answer', async () => {
+  test.each(['', 'G', preface.slice(0, 9), 'GET / HTTP', `${preface}\0\0\0\x04\0\0\0\0\0`])(
+    'end when the caller stops sending after %j',
+    async (bytes) => {
+      await using toy = await startServer();
+      const startMs = performance.now();
+      await exchange(toy, (socket) => socket.end(bytes, 'latin1'));
+      expect(performance.now() - startMs).toBeLessThan(1000);
+      await expectServing(toy);
+    },
+  );
+
+  test('that have said nothing yet do not hold up a drain', async () => {
     await using toy = await startServer();
-    const { text } = await exchange(toy, (socket) => socket.end(request(['GET /healthz HTTP/1.1', 'host: a'])));
-    expect(text).toMatch(/^HTTP\/1\.1 200 .*ok$/s);
+    await open(toy);
+    await sleep(20);
+    const startMs = performance.now();
+    await toy.server.drain(5000);
+    expect(performance.now() - startMs).toBeLessThan(1000);
+  });
+
+  test('of HTTP/1.1 are closed when the rest of an answered request does not come', async () => {
+    await using toy = await startServer({ limits: { headersTimeoutMs: 200, bodyTimeoutMs: 400 } });
+    const startMs = performance.now();
+    const { text } = await exchange(
+      toy,
+      (socket) => {
+        socket.write(request(['POST /nothing HTTP/1.1', 'host: a', 'content-length: 9'], 'half'));
+      },
+      'keep open',
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 404/);
+    expect(performance.now() - startMs).toBeLessThan(2000);
+  });
+
+  test.each([
+    ['application/json', scorePath, 2 ** 20 + 1],
+    ['application/grpc-web', scorePath, 2 ** 20 + 1],
+    ['application/json', '/nothing', 1],
+    ['application/grpc', '/nothing', 1],
+  ])('of HTTP/2 do not take the rest of a request that is answered: %s to %s', async (type, path, size) => {
+    await using toy = await startServer();
+    const session = connectHttp2(toy.url).on('error', () => {});
+    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': type });
+    const answered = new Promise((resolve) => stream.once('end', resolve));
+    stream.resume().write(Buffer.alloc(size, 0xff));
+    await answered;
+    await vi.waitFor(() => expect(stream.closed).toBe(true));
+    expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+    session.destroy();
   });
 
   test('of HTTP/2 are not closed for idleness while a call is open', async () => {
@@ -208,15 +260,19 @@ describe('connections', () => {
   });
 });
 
-/** What comes back until the server closes the connection. */
-function exchange({ port }: ToyServer, talk: (socket: Socket) => unknown): Promise<{ readonly text: string }> {
+/** What comes back until the server closes the connection, or has answered. */
+function exchange(
+  { port }: ToyServer,
+  talk: (socket: Socket) => unknown,
+  afterAnswer: 'close' | 'keep open' = 'close',
+): Promise<{ readonly text: string }> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     socket.setEncoding('latin1').on('error', () => {});
     socket.on('data', (chunk) => {
       text += chunk;
-      if (/^HTTP\/1\.1 \d+.*\r\n\r\n/s.test(text)) socket.end();
+      if (afterAnswer === 'close' && /^HTTP\/1\.1 \d+.*\r\n\r\n/s.test(text)) socket.end();
     });
     socket.on('end', () => socket.end()).once('close', () => resolve({ text }));
     void talk(socket);

@@ -75,7 +75,7 @@ export function createListener({ onRequest, onStream, limits, log }: ListenerOpt
   });
   http2.on('stream', (stream, headers, _flags, rawHeaders) => onStream(stream, headers, rawHeaders));
 
-  const tcp = createTcpServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+  const tcp = createTcpServer({ noDelay: true, keepAlive: true }, (socket) => {
     sockets.add(socket);
     sniffing.add(socket);
     socket.once('close', () => {
@@ -86,8 +86,6 @@ export function createListener({ onRequest, onStream, limits, log }: ListenerOpt
     socket.on('error', () => socket.destroy());
     sniff(socket, limits.headersTimeoutMs, (isHttp2) => {
       sniffing.delete(socket);
-      // An HTTP/2 connection ends in both directions at once; an HTTP/1.1 client may stop sending and still read.
-      socket.allowHalfOpen = !isHttp2;
       (isHttp2 ? http2 : http1).emit('connection', socket);
     });
   });
@@ -141,10 +139,9 @@ function sniff(socket: Socket, timeoutMs: number, onKnown: (isHttp2: boolean) =>
     socket.unshift(head);
     onKnown(isHttp2);
   };
-  const onEnd = () => socket.destroy();
   const finish = () => {
     clearTimeout(timer);
-    socket.off('readable', onReadable).off('end', onEnd).off('close', finish);
+    socket.off('readable', onReadable).off('close', finish);
   };
-  socket.on('readable', onReadable).once('end', onEnd).once('close', finish);
+  socket.on('readable', onReadable).once('close', finish);
 }

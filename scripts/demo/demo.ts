@@ -1,3 +1,4 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   createEventPublisher,
   createTipClient,
@@ -11,6 +12,7 @@ import { namesOfDegradation, namesOfTipKind, namesOfTipSource } from '../../gen/
 import { Reaction, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
 import { FeatureStatus, type FeatureValue } from '../../gen/proto/oo/features/v1/features_pb.ts';
 import type { TipCandidate } from '../../gen/proto/oo/serving/v1/candidate_pb.ts';
+import type { SignalSchema } from '../../gen/proto/oo/serving/v1/context_pb.ts';
 import type { ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import { dayMs } from '../../platform/clock.ts';
 import { historyOf, people } from './people.ts';
@@ -71,31 +73,31 @@ async function tellHistory(publisher: EventPublisher, prisma: PrismaClient): Pro
 
 async function generate(client: TipClient): Promise<readonly TipCandidate[]> {
   const now = Date.now();
-  const answer = await client.generate({
-    userId,
-    context: {
-      timeZone: 'Europe/Amsterdam',
-      signals: [
-        {
-          id: 'task-7',
-          detail: { case: 'task', value: { title: 'Call the dentist', isOverdue: true, ageDays: 12, priority: 3 } },
-        },
-        {
-          id: 'task-9',
-          detail: { case: 'task', value: { title: 'Renew the bike insurance', ageDays: 3, priority: 2 } },
-        },
-        {
-          id: 'event-2',
-          detail: {
-            case: 'event',
-            value: { title: 'Team lunch', startsAt: toTimestamp(now + 2 * 3_600_000), durationMinutes: 60 },
-          },
-        },
-        { id: 'health-1', detail: { case: 'health', value: { steps: 2_140, sleepMinutes: 392 } } },
-      ],
+  const signals = [
+    {
+      id: 'task-7',
+      detail: { case: 'task', value: { title: 'Call the dentist', isOverdue: true, ageDays: 12, priority: 3 } },
     },
-  });
+    {
+      id: 'task-9',
+      detail: { case: 'task', value: { title: 'Renew the bike insurance', ageDays: 3, priority: 2 } },
+    },
+    {
+      id: 'event-2',
+      detail: {
+        case: 'event',
+        value: { title: 'Team lunch', startsAt: toTimestamp(now + 2 * 3_600_000), durationMinutes: 60 },
+      },
+    },
+    { id: 'health-1', detail: { case: 'health', value: { steps: 2_140, sleepMinutes: 392 } } },
+  ] satisfies MessageInitShape<typeof SignalSchema>[];
+  const answer = await client.generate({ userId, context: { timeZone: 'Europe/Amsterdam', signals } });
   heading(`2  Generate: new tips for ${userId}`);
+  say(
+    dim(
+      `   request   3 tips, from ${signals.map(({ id, detail }) => ('title' in detail.value ? `${id} “${detail.value.title}”` : id)).join(', ')}`,
+    ),
+  );
   table(
     ['kind', 'written by', 'rests on', 'tip'],
     answer.candidates.map(({ kind, source, signalIds, content }) => [
@@ -140,6 +142,11 @@ async function score(client: TipClient, written: readonly TipCandidate[]): Promi
   ];
   const answer = await client.score({ userId, candidates, context: { timeZone: 'Europe/Amsterdam' } });
   heading(`3  Score: which one tip does ${userId} see now?`);
+  say(
+    dim(
+      `   request   ${candidates.length} candidates: ${candidates.length - written.length} tasks, and the tips just written`,
+    ),
+  );
   table(
     ['', 'estimate', 'chance', 'tip', 'because'],
     answer.ranked.map(({ tipId, score, propensity, contributions }) => [

@@ -89,7 +89,7 @@ describe.each(transports)('over %s', (_, transport) => {
 
 test('is answered when the server sheds all other calls, and to callers without a key', async () => {
   await using toy = await startServer({
-    limits: { inFlightMax: 0 },
+    limits: { inFlightMax: -1 },
     authKeys: [{ name: 'a', hash: Buffer.alloc(32), permissions: ['serve'] }],
   });
   for (const [, transport] of transports) {
