@@ -152,9 +152,9 @@ export function createServer(options: ServerOptions): Server {
       if (answerGrpcUnary(stream, headers)) return;
       const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
       const response = new Http2ServerResponse(stream);
-      // The response listens for this as well, and has sent all it has when we get it: whoever was answered early is
-      // told to stop sending.
-      stream.once('wantTrailers', () => request.complete || stream.close(constants.NGHTTP2_NO_ERROR));
+      // Whoever was answered early is told to stop sending, after the last of the answer: a reset overtakes it.
+      const stopSending = () => request.complete || stream.close(constants.NGHTTP2_NO_ERROR);
+      stream.once('wantTrailers', () => setImmediate(stopSending));
       answer(request, response);
     },
   });
