@@ -154,7 +154,7 @@ const bad: readonly BadCase[] = [
   {
     title: 'a deadline that a handler ignores',
     request: { userId: 'ignores-signal' },
-    server: { limits: { deadlineDefaultMs: 100 } },
+    server: { limits: { deadlineDefaultMs: 100, deadlineGenerateMs: 100 } },
     code: Code.DeadlineExceeded,
     reason: 'DEADLINE_EXCEEDED',
     text: /deadline|timed out/,
@@ -162,7 +162,7 @@ const bad: readonly BadCase[] = [
   {
     title: 'a deadline that a handler keeps',
     request: { userId: 'follows-signal' },
-    server: { limits: { deadlineDefaultMs: 100 } },
+    server: { limits: { deadlineDefaultMs: 100, deadlineGenerateMs: 100 } },
     code: Code.DeadlineExceeded,
     reason: 'DEADLINE_EXCEEDED',
     text: /deadline|timed out/,

@@ -30,6 +30,8 @@ export interface ServerLimits {
   readonly idleMs: number;
   /** For callers who set no deadline. */
   readonly deadlineDefaultMs: number;
+  /** The same for `Generate` and `GenerateStream`, which wait for a language model. */
+  readonly deadlineGenerateMs: number;
   /** Longer deadlines are cut to this one, not refused. */
   readonly deadlineMaxMs: number;
   /** From the deadline until the call's stream or connection is cut off, for callers who do not read the answer. */
@@ -53,6 +55,7 @@ export const serverLimits: ServerLimits = {
   keepAliveMs: 65_000,
   idleMs: 300_000,
   deadlineDefaultMs: 5000,
+  deadlineGenerateMs: 30_000,
   deadlineMaxMs: 60_000,
   overdueMs: 5000,
   abortMs: 1000,

@@ -7,12 +7,13 @@ import { ServingService } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import { unavailable } from '../../platform/errors.ts';
 import { boundTimeoutHeader, deadlineInterceptor, deadlineRule, grpcTimeoutMs } from './deadline.ts';
 
-const limits = { deadlineDefaultMs: 5000, deadlineMaxMs: 60_000 };
+const limits = { deadlineDefaultMs: 5000, deadlineGenerateMs: 30_000, deadlineMaxMs: 60_000 };
 const rule = deadlineRule(ServingService.method.score, limits);
 
 test.each([
-  [ServingService.method.generate, { defaultMs: 5000, maxMs: 60_000 }],
-  [ServingService.method.generateStream, { defaultMs: 5000, maxMs: 60_000 }],
+  [ServingService.method.score, { defaultMs: 5000, maxMs: 60_000 }],
+  [ServingService.method.generate, { defaultMs: 30_000, maxMs: 60_000 }],
+  [ServingService.method.generateStream, { defaultMs: 30_000, maxMs: 60_000 }],
   [Health.method.check, { defaultMs: 5000, maxMs: 60_000 }],
   [Health.method.watch, { defaultMs: undefined, maxMs: 2 ** 31 - 1 }],
   [ServerReflection.method.serverReflectionInfo, { defaultMs: 60_000, maxMs: 60_000 }],

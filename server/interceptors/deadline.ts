@@ -14,16 +14,19 @@ export interface DeadlineRule {
 // Node's timers hold 31 bits; beyond that they fire at once.
 const timerMaxMs = 2 ** 31 - 1;
 
+type DeadlineLimits = Pick<ServerLimits, 'deadlineDefaultMs' | 'deadlineGenerateMs' | 'deadlineMaxMs'>;
+
 /** Watching health has no end by nature; a tool's reflection stream may stay open while its user thinks. */
 export function deadlineRule(
   method: DescMethod,
-  { deadlineDefaultMs, deadlineMaxMs }: Pick<ServerLimits, 'deadlineDefaultMs' | 'deadlineMaxMs'>,
+  { deadlineDefaultMs, deadlineGenerateMs, deadlineMaxMs }: DeadlineLimits,
 ): DeadlineRule {
   const service = method.parent.typeName;
   if (service === 'grpc.health.v1.Health' && method.name === 'Watch')
     return { defaultMs: undefined, maxMs: timerMaxMs };
   if (service.startsWith('grpc.reflection.')) return { defaultMs: deadlineMaxMs, maxMs: deadlineMaxMs };
-  return { defaultMs: deadlineDefaultMs, maxMs: deadlineMaxMs };
+  const isGenerate = service === 'oo.serving.v1.ServingService' && method.name.startsWith('Generate');
+  return { defaultMs: isGenerate ? deadlineGenerateMs : deadlineDefaultMs, maxMs: deadlineMaxMs };
 }
 
 /**

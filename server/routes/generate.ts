@@ -57,7 +57,7 @@ export function createGenerate(deps: GenerateDeps) {
         n: request.n ?? defaultTips,
         tipId: () => newId(),
         nonce: newId().replaceAll('-', ''),
-        deadlineMs: (context.timeoutMs() ?? deadlineMs) - logMs,
+        deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
         signal: context.signal,
       },
       { gateway },
@@ -77,8 +77,6 @@ export function createGenerate(deps: GenerateDeps) {
   };
 }
 
-/** Where a caller sets no deadline; the server's own default comes first. */
-const deadlineMs = 30_000;
 /** Kept back for the log. */
 const logMs = 50;
 
