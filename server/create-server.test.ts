@@ -476,7 +476,7 @@ describe('streams', () => {
       ['candidate'],
     ],
   ])('%s', async (_, userId, code, reason, cases) => {
-    await using toy = await startServer({ limits: { deadlineDefaultMs: 200 } });
+    await using toy = await startServer({ limits: { deadlineGenerateMs: 200 } });
     const result = await read(toy.url, userId);
     expect(result).toMatchObject({ cases, error: { code, rawMessage: expect.not.stringContaining('secret') } });
     expect(result.error?.findDetails(ErrorInfoSchema)).toMatchObject([{ reason }]);
