@@ -42,8 +42,12 @@ await runMain(async (signal) => {
   const nats = env.NATS_URL ? 'NATS_URL' : 'embedded, .oo/nats';
   say(dim(`   postgres ${postgres} · nats ${nats} · logs .oo/server.log, .oo/consumers.log`));
 
-  await Promise.race([turnTheLoop(baseUrl, databaseUrl, natsUrl), ended, aborted(signal)]);
-  if (!signal.aborted) printCalls(baseUrl);
+  if (env.AUTH_KEYS_FILE) {
+    say(dim('   AUTH_KEYS_FILE is set: only callers with a key are answered, so nothing is shown here'));
+  } else {
+    await Promise.race([turnTheLoop(baseUrl, databaseUrl, natsUrl), ended, aborted(signal)]);
+    if (!signal.aborted) printCalls(baseUrl);
+  }
   await Promise.race([aborted(signal), ended]);
   say();
   say(dim('stopping …'));
