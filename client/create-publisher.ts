@@ -44,9 +44,9 @@ export function createEventPublisher({ bus, producer, timeoutMs = 5_000 }: Event
         schemaVersion: 'v1',
         producer,
       });
-      const [violation] = validator.validate(EnvelopeSchema, envelope).violations ?? [];
-      if (violation || envelope.payload.case === undefined)
-        throw new TypeError(`event refused: ${violation?.toString() ?? 'payload is missing'}`);
+      const checked = validator.validate(EnvelopeSchema, envelope);
+      if (checked.kind !== 'valid') throw new TypeError(`event refused: ${checked.violations?.[0] ?? checked.error}`);
+      if (envelope.payload.case === undefined) throw new TypeError('event refused: payload is missing');
       await bus.publish(subjects[envelope.payload.case].subject, toBinary(EnvelopeSchema, envelope), {
         id: envelope.eventId,
         timeoutMs,

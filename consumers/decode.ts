@@ -33,9 +33,8 @@ export function decode(message: Pick<Delivery, 'subject' | 'data' | 'headers'>):
   if (schemaVersion !== '' && !acceptedVersions.includes(schemaVersion)) {
     return bad('unsupported_version', `schema_version must be one of ${acceptedVersions.join(', ')}`);
   }
-  const { violations } = validator.validate(EnvelopeSchema, envelope);
-  const [violation] = violations ?? [];
-  if (violation) return bad('rule_violated', violation.toString());
+  const checked = validator.validate(EnvelopeSchema, envelope);
+  if (checked.kind !== 'valid') return bad('rule_violated', String(checked.violations?.[0] ?? checked.error));
   if (payload.case === undefined) return bad('rule_violated', 'payload is missing');
   const { message: type, subject, alsoAccepted } = subjects[payload.case];
   const accepted: readonly string[] = [subject, ...alsoAccepted];
