@@ -1,11 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import {
-  type CallOptions,
-  type Client,
-  createClient as createConnectClient,
-  type Interceptor,
-} from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { type CallOptions, type Client, createClient, type Interceptor } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import {
   type GenerateRequestSchema,
   type GenerateResponse,
@@ -25,8 +20,6 @@ export interface ClientOptions {
   readonly promptVersions?: string;
   /** Default deadline of a call, in milliseconds. Default: 2,000 for a Score, 30,000 for a Generate. */
   readonly timeoutMs?: number;
-  /** `connect` costs the service about half the CPU of stock gRPC and is as typed. Default: `grpc`. */
-  readonly protocol?: 'grpc' | 'connect';
 }
 
 export interface TipClient {
@@ -38,19 +31,11 @@ export interface TipClient {
   readonly serving: Client<typeof ServingService>;
 }
 
-/** What a recommender imports. Errors are ConnectErrors, with `google.rpc` details. Throws on bad options. */
-export function createTipClient({
-  baseUrl,
-  apiKey,
-  promptVersions,
-  timeoutMs,
-  protocol = 'grpc',
-}: ClientOptions): TipClient {
+/** What a recommender imports: gRPC, which is what the service answers cheapest. Errors are ConnectErrors, with `google.rpc` details. Throws on bad options. */
+export function createTipClient({ baseUrl, apiKey, promptVersions, timeoutMs }: ClientOptions): TipClient {
   const versions = parsePromptVersions(promptVersions);
-  const options = { baseUrl, interceptors: apiKey === undefined ? [] : [bearer(apiKey)] };
-  const transport =
-    protocol === 'grpc' ? createGrpcTransport(options) : createConnectTransport({ ...options, httpVersion: '2' });
-  const serving = createConnectClient(ServingService, transport);
+  const interceptors = apiKey === undefined ? [] : [bearer(apiKey)];
+  const serving = createClient(ServingService, createGrpcTransport({ baseUrl, interceptors }));
   return {
     serving,
     score(request, callOptions) {

@@ -1,12 +1,18 @@
 import { create, fromBinary, toJson, toJsonString } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTipClient } from '../client/index.ts';
 import { decide } from '../experiments/decide.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { FeatureSource, FeatureStatus } from '../gen/proto/oo/features/v1/features_pb.ts';
-import { ScoreRequestSchema, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
+import {
+  ScoreRequestSchema,
+  type ScoreResponse,
+  ScoreResponseSchema,
+  ServingService,
+} from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { newId } from '../platform/ids.ts';
 import { type Loop, rowsOf, runTool, startLoop } from './_util/loop.ts';
 
@@ -62,7 +68,10 @@ describe('a Score', () => {
           `${loop.baseUrl}/${path}`,
         ),
       );
-    const connectClient = createTipClient({ baseUrl: loop.baseUrl, protocol: 'connect' });
+    const connectClient = createClient(
+      ServingService,
+      createConnectTransport({ baseUrl: loop.baseUrl, httpVersion: '2' }),
+    );
 
     const first = asJson(await loop.client.score(request));
     const repeats = [curl(), buf('grpc'), buf('grpcweb'), buf('connect'), connectClient.score(request).then(asJson)];
