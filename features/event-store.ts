@@ -10,7 +10,7 @@ export interface StoredEvent {
   readonly occurredAtMs: number;
   readonly schemaVersion: string;
   readonly producer: string;
-  /** The whole envelope in canonical binary form. */
+  /** The whole envelope in binary form, as it was published. */
   readonly envelope: Uint8Array;
   readonly deltas: readonly Delta[];
 }

@@ -447,7 +447,7 @@ export type $EventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs 
     schemaVersion: string
     producer: string
     /**
-     * The whole envelope in canonical binary form.
+     * The whole envelope in binary form, as it was published.
      */
     envelope: runtime.Bytes
   }, ExtArgs["result"]["event"]>
