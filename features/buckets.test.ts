@@ -74,7 +74,7 @@ describe('the algebra', () => {
 
 describe('unpack', () => {
   it('reads what the database packs, with empty entries for columns without a value', () => {
-    expect(bucketColumns('user_hourly')).toEqual(['day', 'hour', 'done', 'last_done_at']);
+    expect(bucketColumns.user_hourly).toEqual(['day', 'hour', 'done', 'last_done_at']);
     expect(unpack('user_hourly', '20000,9,2,1728000000000;20001,0,0,')).toEqual([
       { day: 20000, hour: 9, done: 2, last_done_at: 1728000000000 },
       { day: 20001, hour: 0, done: 0 },

@@ -1,5 +1,4 @@
-import type { DeltaOf } from './tables.ts';
-import { tables } from './tables.ts';
+import { columnsOf, type DeltaOf, tables } from './tables.ts';
 
 /** What the tables hold of one person, in any order. Features are read out of these and of nothing else. */
 export interface Buckets {
@@ -15,10 +14,10 @@ export const noBuckets: Buckets = { daily: [], hourly: [] };
 type MergedTable = 'user_daily' | 'user_hourly';
 
 /** The columns of a bucket in the order in which a packed bucket holds them: key (without the person), then sums. */
-export function bucketColumns(table: MergedTable): readonly string[] {
-  const { key, merge } = tables[table];
-  return [...Object.keys(key).filter((column) => column !== 'user_id'), ...Object.keys(merge)];
-}
+export const bucketColumns: Readonly<Record<MergedTable, readonly string[]>> = {
+  user_daily: columnsOf('user_daily').flatMap(({ name }) => (name === 'user_id' ? [] : [name])),
+  user_hourly: columnsOf('user_hourly').flatMap(({ name }) => (name === 'user_id' ? [] : [name])),
+};
 
 /**
  * Reads `column,column,…;column,…`, which is how one row per person comes out of the database at a fraction of the cost
@@ -26,7 +25,7 @@ export function bucketColumns(table: MergedTable): readonly string[] {
  */
 export function unpack<Bucket>(table: MergedTable, packed: string | null): readonly Bucket[] {
   if (!packed) return [];
-  const columns = bucketColumns(table);
+  const columns = bucketColumns[table];
   return packed.split(';').map((row) => {
     const values = row.split(',');
     const bucket: Record<string, number> = {};

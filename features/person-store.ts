@@ -13,13 +13,13 @@ export interface Person {
 }
 
 export interface PersonStore {
-  /** Reads a person's buckets as far back as any feature needs at `nowMs`, and one event by its id. */
-  read(userId: string, eventId: string, nowMs: number): Promise<Person>;
+  /** Reads a person's buckets as far back as any feature needs at `nowMs`, and one event by its id if that is given. */
+  read(userId: string, eventId: string | undefined, nowMs: number): Promise<Person>;
 }
 
 interface Asked {
   readonly userId: string;
-  readonly eventId: string;
+  readonly eventId: string | undefined;
   readonly nowMs: number;
   resolve(person: Person): void;
   reject(error: unknown): void;
@@ -113,7 +113,7 @@ const readPeople = `
 
 /** A person's buckets as one text, in the form that `unpack` reads. */
 function packedBuckets(table: 'user_daily' | 'user_hourly'): string {
-  const values = bucketColumns(table).map((name) => `coalesce(${toNumber(name, columnType(table, name))}::text, '')`);
+  const values = bucketColumns[table].map((name) => `coalesce(${toNumber(name, columnType(table, name))}::text, '')`);
   return `SELECT string_agg(${values.join(" || ',' || ")}, ';') FROM ${table} WHERE user_id = asked.user_id AND day >= date '1970-01-01' + $3::int4`;
 }
 

@@ -46,7 +46,7 @@ export function createGenerate(deps: GenerateDeps) {
     const prompt = resolvePrompt(prompts, request.promptVersion, defaultPromptVersion);
     const nowMs = clock();
     const generationId = newId();
-    const person = await readPerson(request.userId, generationId, nowMs);
+    const person = await readPerson(request.userId, undefined, nowMs);
     const profile = readProfile(request.profileFeatures, person?.buckets ?? noBuckets, nowMs);
 
     const written = await writeTips(

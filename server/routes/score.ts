@@ -81,6 +81,5 @@ function checkUniqueIds({ candidates }: ScoreRequest): void {
     else
       violations.push({ field: `candidates[${i}].id`, description: `is the same as that of candidates[${earlier}]` });
   }
-  const [one, ...others] = violations;
-  if (one) throw invalidArgument([one, ...others]);
+  if (violations.length > 0) throw invalidArgument(violations);
 }
