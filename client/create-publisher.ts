@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import { subjects } from '../gen/proto/oo/contract.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
@@ -39,7 +40,7 @@ export function createEventPublisher({ bus, producer, timeoutMs = 5_000 }: Event
       const nowMs = Date.now();
       const envelope = create(EnvelopeSchema, {
         eventId: newId(nowMs),
-        occurredAt: { seconds: BigInt(Math.floor(nowMs / 1000)), nanos: (nowMs % 1000) * 1_000_000 },
+        occurredAt: timestampFromMs(nowMs),
         ...event,
         schemaVersion: 'v1',
         producer,

@@ -9,53 +9,57 @@ import { rewardMilli, rewardVersion } from './rewards.ts';
 /** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */
 export function decisionDeltas(event: Envelope): readonly Delta[] {
   const { payload } = event;
-  if (payload.case === 'tipScored') return [tipScore(event, payload.value)].filter((delta) => delta !== undefined);
-  if (payload.case === 'tipFeedback') return [tipFeedback(event, payload.value)].filter((delta) => delta !== undefined);
+  if (payload.case === 'tipScored') return tipScores(event, payload.value);
+  if (payload.case === 'tipFeedback') return tipFeedback(event, payload.value);
   return [];
 }
 
-function tipScore(event: Envelope, decision: TipScored): Delta | undefined {
+function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
   const chosen = decision.candidates.find(({ tipId }) => tipId === decision.tipId);
-  if (!chosen) return undefined; // refused before it comes here: the tip chosen is one of the candidates
-  return {
-    table: 'tip_scores',
-    row: {
-      decision_id: event.eventId,
-      request_id: decision.requestId,
-      user_id: event.userId,
-      tip_id: decision.tipId,
-      decided_at: toMs(event.occurredAt),
-      policy: decision.policy,
-      policy_version: decision.policyVersion,
-      model_version: decision.modelVersion || null,
-      tip_kind: namesOfTipKind[chosen.kind] ?? 'unspecified',
-      tip_source: namesOfTipSource[chosen.source] ?? 'unspecified',
-      llm_model: chosen.model || null,
-      prompt_version: chosen.promptVersion || null,
-      score: chosen.score,
-      propensity: chosen.propensity,
-      candidates: decision.candidates.length,
-      degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
+  if (!chosen) return []; // refused before it comes here: the tip chosen is one of the candidates
+  return [
+    {
+      table: 'tip_scores',
+      row: {
+        decision_id: event.eventId,
+        request_id: decision.requestId,
+        user_id: event.userId,
+        tip_id: decision.tipId,
+        decided_at: toMs(event.occurredAt),
+        policy: decision.policy,
+        policy_version: decision.policyVersion,
+        model_version: decision.modelVersion || null,
+        tip_kind: namesOfTipKind[chosen.kind] ?? 'unspecified',
+        tip_source: namesOfTipSource[chosen.source] ?? 'unspecified',
+        llm_model: chosen.model || null,
+        prompt_version: chosen.promptVersion || null,
+        score: chosen.score,
+        propensity: chosen.propensity,
+        candidates: decision.candidates.length,
+        degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
+      },
     },
-  };
+  ];
 }
 
-function tipFeedback(event: Envelope, feedback: TipFeedback): Delta | undefined {
+function tipFeedback(event: Envelope, feedback: TipFeedback): readonly Delta[] {
   const reaction = namesOfReaction[feedback.reaction];
-  if (reaction === undefined) return undefined; // refused by the contract's rules
+  if (reaction === undefined) return []; // refused by the contract's rules
   const dwellMs = feedback.dwellMs === undefined ? undefined : Number(feedback.dwellMs);
-  return {
-    table: 'tip_feedback',
-    row: {
-      event_id: event.eventId,
-      user_id: event.userId,
-      tip_id: feedback.tipId,
-      decision_id: feedback.decisionId || null,
-      reaction,
-      dwell_ms: dwellMs ?? null,
-      reward_milli: rewardMilli(reaction, dwellMs),
-      reward_version: rewardVersion,
-      reacted_at: toMs(event.occurredAt),
+  return [
+    {
+      table: 'tip_feedback',
+      row: {
+        event_id: event.eventId,
+        user_id: event.userId,
+        tip_id: feedback.tipId,
+        decision_id: feedback.decisionId || null,
+        reaction,
+        dwell_ms: dwellMs ?? null,
+        reward_milli: rewardMilli(reaction, dwellMs),
+        reward_version: rewardVersion,
+        reacted_at: toMs(event.occurredAt),
+      },
     },
-  };
+  ];
 }

@@ -13,8 +13,8 @@ export async function startupStep<Result>(step: () => Result | Promise<Result>):
 }
 
 /**
- * Runs a process: `main` gets a signal that SIGINT, SIGTERM or SIGHUP abort, and the process ends when it returns. Exit code 0
- * after a stop that was asked for, 1 after anything else.
+ * Runs a process: `main` gets a signal that SIGINT, SIGTERM or SIGHUP abort, and the process ends when it returns. Exit
+ * code 0 after a stop that was asked for, 1 after anything else.
  */
 export async function runMain(main: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();

@@ -123,7 +123,7 @@ describe('imports', () => {
 
 describe('domain files', () => {
   /** Where a domain meets the world: the language model, and the prompt files on disk. */
-  const effects = ['generation/gateway/', 'generation/prompts/registry.ts', 'generation/write-tips.ts'];
+  const effects = ['generation/gateway/', 'generation/prompts/registry.ts'];
 
   it.each([
     ['the clock', /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/],
