@@ -29,10 +29,11 @@ export async function storePeople(database: Database): Promise<void> {
     FROM generate_series(0, ${people - 1}) AS p, generate_series(0, ${days - 1}) AS d, generate_series(1, 2) AS h
     ORDER BY random() ON CONFLICT DO NOTHING`);
   await database.query(`
+    WITH stored AS (INSERT INTO event_ids SELECT gen_random_uuid() FROM generate_series(1, ${storedEvents}) RETURNING event_id)
     INSERT INTO events (event_id, type, user_id, occurred_at, schema_version, producer, envelope)
-    SELECT gen_random_uuid(), 'oo.events.v1.TipServed', 'person-' || lpad((e % ${people})::text, 4, '0'),
+    SELECT event_id, 'oo.events.v1.TipServed', 'person-' || lpad((e % ${people})::text, 4, '0'),
       now() - e * interval '10 seconds', 'v1', 'bench@1', decode(repeat(md5(e::text), 10), 'hex')
-    FROM generate_series(1, ${storedEvents}) AS e`);
+    FROM (SELECT event_id, row_number() OVER () AS e FROM stored) AS numbered`);
   // Now rather than by the background in the middle of a round.
   await database.query('VACUUM (ANALYZE) user_daily, user_hourly, events');
   await database.query('CHECKPOINT');

@@ -47,6 +47,7 @@ describe('decode', () => {
     expect(decoded.kind === 'event' && decoded.event.deltas.map(({ table }) => table)).toEqual([
       'user_daily',
       'user_hourly',
+      'tip_outcomes',
       'tip_feedback',
     ]);
   });

@@ -1,3 +1,4 @@
+import { createEventStore } from '../features/event-store.ts';
 import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
@@ -21,7 +22,8 @@ await runMain(async (signal) => {
     if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
   });
   try {
-    await runConsumers({ bus, database, log, durables, signal: AbortSignal.any([signal, lost.signal]) });
+    const eventStore = createEventStore(database);
+    await runConsumers({ bus, eventStore, log, durables, signal: AbortSignal.any([signal, lost.signal]) });
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();

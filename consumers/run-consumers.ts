@@ -1,6 +1,5 @@
-import { createEventStore } from '../features/event-store.ts';
+import type { EventStore } from '../features/event-store.ts';
 import type { Bus, Durable } from '../platform/bus.ts';
-import type { Database } from '../platform/database.ts';
 import type { Log } from '../platform/log.ts';
 import { streams } from '../platform/streams.ts';
 import { batchesInFlight, batchSize, lingerMs } from './durables.ts';
@@ -9,7 +8,7 @@ import { storeBatch } from './store-batch.ts';
 
 export interface ConsumersDeps {
   readonly bus: Bus;
-  readonly database: Database;
+  readonly eventStore: EventStore;
   readonly log: Log;
   /** Stops after what is in flight is stored. */
   readonly signal: AbortSignal;
@@ -17,10 +16,9 @@ export interface ConsumersDeps {
 }
 
 /** Moves every event into the tables until `signal`. Rejects on what no waiting can mend; the process should end then. */
-export async function runConsumers({ bus, database, log, signal, durables }: ConsumersDeps): Promise<void> {
+export async function runConsumers({ bus, eventStore, log, signal, durables }: ConsumersDeps): Promise<void> {
   await bus.ensureStreams(Object.values(streams));
   for (const durable of durables) await bus.ensureDurable(durable);
-  const eventStore = createEventStore(database);
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const deps = { bus, eventStore, log, signal: stop, random: Math.random };

@@ -3,20 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { anyPersonEvent } from '../tests/_util/arbitraries.ts';
-import { type Buckets, bucketColumns, fold, unpack } from './buckets.ts';
-import { definitions } from './definitions.ts';
+import { sorted } from '../tests/_util/buckets.ts';
+import { type Buckets, bucketColumns, bucketTables, fold, unpack } from './buckets.ts';
+import { definitions, type FeatureName, readFeature } from './definitions.ts';
 import { personDeltas } from './deltas.ts';
-import type { DeltaOf } from './tables.ts';
 
-type PersonDelta = DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>;
+const foldEvents = (events: readonly Parameters<typeof personDeltas>[0][]) => fold(events.flatMap(personDeltas));
 
-const foldEvents = (events: readonly Parameters<typeof personDeltas>[0][]) =>
-  fold(events.flatMap(personDeltas) as PersonDelta[]);
-
-const sorted = ({ daily, hourly }: Buckets) => ({
-  daily: daily.toSorted((a, b) => a.day - b.day),
-  hourly: hourly.toSorted((a, b) => a.day - b.day || a.hour - b.hour),
-});
+/** Buckets as deltas: each row adds what it holds. */
+const asDeltas = (buckets: Buckets) =>
+  bucketTables.flatMap((table) => buckets[table].map((row) => ({ table, row: { user_id: 'u', ...row } })));
 
 describe('the algebra', () => {
   it('adds up to the same buckets in any order', () => {
@@ -35,10 +31,7 @@ describe('the algebra', () => {
     fc.assert(
       fc.property(splits, ([events, at]) => {
         const parts = [foldEvents(events.slice(0, at)), foldEvents(events.slice(at))];
-        const again = parts.flatMap(({ daily, hourly }) => [
-          ...daily.map((row) => ({ table: 'user_daily', row: { user_id: 'u', ...row } })),
-          ...hourly.map((row) => ({ table: 'user_hourly', row: { user_id: 'u', ...row } })),
-        ]) as PersonDelta[];
+        const again = parts.flatMap(asDeltas);
         expect(sorted(fold(again))).toEqual(sorted(foldEvents(events)));
       }),
     );
@@ -50,12 +43,15 @@ describe('the algebra', () => {
         fc.array(anyPersonEvent(), { maxLength: 40 }),
         fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 11) }),
         (events, nowMs) => {
-          for (const [name, define] of Object.entries(definitions)) {
-            const reading = define(foldEvents(events), nowMs);
+          const buckets = foldEvents(events);
+          for (const name of Object.keys(definitions) as FeatureName[]) {
+            const reading = readFeature(name, buckets, nowMs);
             if (!reading) continue;
-            expect(reading.value, name).toBeGreaterThanOrEqual(0);
-            expect(Number.isFinite(reading.value), name).toBe(true);
-            if (name.includes('rate')) expect(reading.value).toBeLessThanOrEqual(1);
+            for (const value of [reading.value].flat()) {
+              expect(value, name).toBeGreaterThanOrEqual(0);
+              expect(Number.isFinite(value), name).toBe(true);
+              if (name.includes('rate_')) expect(value, name).toBeLessThanOrEqual(1);
+            }
             expect(reading.asOfMs, name).toBeGreaterThan(0);
           }
         },
@@ -66,7 +62,7 @@ describe('the algebra', () => {
   it('lets an event that no feature reads add nothing', () => {
     const event = create(EnvelopeSchema, {
       userId: 'u',
-      payload: { case: 'taskSynced', value: { provider: 'todoist' } },
+      payload: { case: 'calendarSynced', value: { provider: 'google_calendar' } },
     });
     expect(personDeltas(event)).toEqual([]);
   });
@@ -74,9 +70,15 @@ describe('the algebra', () => {
 
 describe('unpack', () => {
   it('reads what the database packs, with empty entries for columns without a value', () => {
-    expect(bucketColumns.user_hourly).toEqual(['day', 'hour', 'done', 'last_done_at']);
-    expect(unpack('user_hourly', '20000,9,2,1728000000000;20001,0,0,')).toEqual([
-      { day: 20000, hour: 9, done: 2, last_done_at: 1728000000000 },
+    expect(bucketColumns('user_hourly').map(({ name }) => name)).toEqual([
+      'day',
+      'hour',
+      'done',
+      'weekday',
+      'last_done_at',
+    ]);
+    expect(unpack('user_hourly', '20000,9,2,5,1728000000000;20001,0,0,,')).toEqual([
+      { day: 20000, hour: 9, done: 2, weekday: 5, last_done_at: 1728000000000 },
       { day: 20001, hour: 0, done: 0 },
     ]);
     expect(unpack('user_daily', null)).toEqual([]);

@@ -1,31 +1,43 @@
-import { columnsOf, type DeltaOf, tables } from './tables.ts';
+import { type Column, columnsOf, type DeltaOf, type Table, tables } from './tables.ts';
 
-/** What the tables hold of one person, in any order. Features are read out of these and of nothing else. */
-export interface Buckets {
-  readonly daily: readonly DailyBucket[];
-  readonly hourly: readonly HourlyBucket[];
-}
+/** The tables that say what is known of a person. Features are read out of them and of nothing else. */
+export const bucketTables = [
+  'user_daily',
+  'user_hourly',
+  'tip_outcomes',
+  'user_tasks',
+  'user_health',
+  'user_integrations',
+] as const;
 
-export type DailyBucket = Omit<DeltaOf<'user_daily'>['row'], 'user_id'>;
-export type HourlyBucket = Omit<DeltaOf<'user_hourly'>['row'], 'user_id'>;
+export type BucketTable = (typeof bucketTables)[number];
 
-export const noBuckets: Buckets = { daily: [], hourly: [] };
+/** A row of one of them, without the person. */
+export type BucketOf<Name extends BucketTable> = Omit<DeltaOf<Name>['row'], 'user_id'>;
 
-type MergedTable = 'user_daily' | 'user_hourly';
+/** What the tables hold of one person, in any order. */
+export type Buckets = { readonly [Name in BucketTable]: readonly BucketOf<Name>[] };
 
-/** The columns of a bucket in the order in which a packed bucket holds them: key (without the person), then sums. */
-export const bucketColumns: Readonly<Record<MergedTable, readonly string[]>> = {
-  user_daily: columnsOf('user_daily').flatMap(({ name }) => (name === 'user_id' ? [] : [name])),
-  user_hourly: columnsOf('user_hourly').flatMap(({ name }) => (name === 'user_id' ? [] : [name])),
+export const noBuckets: Buckets = {
+  user_daily: [],
+  user_hourly: [],
+  tip_outcomes: [],
+  user_tasks: [],
+  user_health: [],
+  user_integrations: [],
 };
+
+/** The columns of a bucket in the order in which a packed bucket holds them: key (without the person), then the rest. */
+export const bucketColumns = (table: BucketTable): readonly Column[] =>
+  columnsOf(table).filter(({ name }) => name !== 'user_id');
 
 /**
  * Reads `column,column,…;column,…`, which is how one row per person comes out of the database at a fraction of the cost
- * of a row per bucket. An empty entry is a column without a value.
+ * of a row per bucket. An empty entry is a column without a value. Only for tables of numbers.
  */
-export function unpack<Bucket>(table: MergedTable, packed: string | null): readonly Bucket[] {
+export function unpack<Name extends BucketTable>(table: Name, packed: string | null): readonly BucketOf<Name>[] {
   if (!packed) return [];
-  const columns = bucketColumns[table];
+  const columns = packedColumns(table);
   return packed.split(';').map((row) => {
     const values = row.split(',');
     const bucket: Record<string, number> = {};
@@ -33,29 +45,70 @@ export function unpack<Bucket>(table: MergedTable, packed: string | null): reado
       const value = values[i];
       if (value) bucket[column] = Number(value);
     }
-    return bucket as Bucket;
+    return bucket as BucketOf<Name>;
   });
 }
 
-/** Adds up deltas of one person as the database does: the reference that the tables are tested against. */
-export function fold(deltas: readonly (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[]): Buckets {
-  return { daily: foldTable('user_daily', deltas), hourly: foldTable('user_hourly', deltas) };
+const known = new Map<BucketTable, readonly string[]>();
+
+function packedColumns(table: BucketTable): readonly string[] {
+  const columns = known.get(table) ?? bucketColumns(table).map(({ name }) => name);
+  known.set(table, columns);
+  return columns;
 }
 
-function foldTable<Bucket>(table: MergedTable, deltas: readonly { table: string; row: object }[]): readonly Bucket[] {
-  const { key, merge } = tables[table];
-  const keys = Object.keys(key).filter((column) => column !== 'user_id');
-  const folded = new Map<string, Record<string, number>>();
+/** Any delta, as far as adding up is concerned. */
+export interface AnyDelta {
+  readonly table: string;
+  readonly row: object;
+}
+
+/** Adds up deltas of one person as the database does: the reference that the tables are tested against. */
+export function fold(deltas: readonly AnyDelta[]): Buckets {
+  return Object.fromEntries(bucketTables.map((table) => [table, foldTable(table, deltas)])) as unknown as Buckets;
+}
+
+type Row = Record<string, number | string | undefined>;
+
+function foldTable(table: BucketTable, deltas: readonly AnyDelta[]): readonly object[] {
+  const folded = new Map<string, Row>();
+  const keys = Object.keys(tables[table].key).filter((column) => column !== 'user_id');
   for (const { row } of deltas.filter((delta) => delta.table === table)) {
-    const values = row as Record<string, number | undefined>;
-    const id = keys.map((column) => values[column]).join();
-    const bucket = folded.get(id) ?? Object.fromEntries(keys.map((column) => [column, values[column] ?? 0]));
+    const added = row as Row;
+    const id = JSON.stringify(keys.map((column) => added[column]));
+    const bucket = folded.get(id) ?? Object.fromEntries(keys.map((column) => [column, added[column]]));
     folded.set(id, bucket);
-    for (const [column, [rule]] of Object.entries(merge)) {
-      const value = values[column];
-      if (rule === 'sum') bucket[column] = (bucket[column] ?? 0) + (value ?? 0);
-      else if (value !== undefined) bucket[column] = Math[rule](bucket[column] ?? value, value);
+    addTo(table, bucket, added);
+  }
+  return [...folded.values()];
+}
+
+/** Adds one contribution to a row, in place: the merge of every column, as the database does it. */
+export function addTo(table: BucketTable, row: Row, added: Row): void {
+  const { merge, register }: Table = tables[table];
+  for (const [column, [rule]] of Object.entries(merge)) {
+    const value = added[column];
+    const before = row[column];
+    if (rule === 'sum') row[column] = Number(before ?? 0) + Number(value ?? 0);
+    else if (value !== undefined && (before === undefined || isBefore(rule, value, before))) row[column] = value;
+  }
+  if (register && wins(register, row, added)) {
+    for (const column of [...Object.keys(register.order), ...Object.keys(register.carried)]) {
+      if (added[column] === undefined) delete row[column];
+      else row[column] = added[column];
     }
   }
-  return [...folded.values()] as Bucket[];
+}
+
+const isBefore = (rule: 'min' | 'max', a: number | string, b: number | string): boolean =>
+  rule === 'min' ? a < b : a > b;
+
+function wins({ keep, order }: NonNullable<Table['register']>, row: Row, added: Row): boolean {
+  const columns = Object.keys(order);
+  const [first = ''] = columns;
+  if (added[first] === undefined) return false;
+  if (row[first] === undefined) return true;
+  const differing = columns.find((column) => added[column] !== row[column]);
+  if (differing === undefined) return false;
+  return isBefore(keep === 'first' ? 'min' : 'max', added[differing] ?? 0, row[differing] ?? 0);
 }

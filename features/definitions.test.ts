@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { profileFeatures } from '../gen/proto/oo/contract.ts';
-import { ProfileFeaturesSchema } from '../gen/proto/oo/features/v1/features_pb.ts';
+import { personFeatures, profileFeatures, subjects } from '../gen/proto/oo/contract.ts';
+import { PersonFeaturesSchema, ProfileFeaturesSchema } from '../gen/proto/oo/features/v1/features_pb.ts';
 import { dayMs, utcDay } from '../platform/clock.ts';
-import type { Buckets } from './buckets.ts';
-import { definitions, type FeatureName, firstDayRead } from './definitions.ts';
+import { type Buckets, noBuckets } from './buckets.ts';
+import type { PayloadCase } from './definitions/feature.ts';
+import { definitions, type FeatureName, featureGroups, firstDayRead, readFeature } from './definitions.ts';
 import { readProfile } from './profile.ts';
 import { vectorNames } from './vector.ts';
 
@@ -11,18 +12,34 @@ const nowMs = Date.UTC(2026, 10, 23, 12);
 const today = utcDay(nowMs);
 const at = nowMs - 1000;
 
-const daily = (day: number, row: object): Buckets => ({ daily: [{ day, ...row }], hourly: [] });
+const daily = (day: number, row: object): Buckets => ({ ...noBuckets, user_daily: [{ day, ...row }] });
+const hourly = (...rows: Buckets['user_hourly']): Buckets => ({ ...noBuckets, user_hourly: rows });
 
 describe('definitions', () => {
   it('name exactly the features of the contract, and the vector holds each of them', () => {
-    const contract = ProfileFeaturesSchema.fields.map((field) => field.name);
-    expect(Object.keys(definitions)).toEqual(contract);
-    expect(profileFeatures.map(({ name }) => name)).toEqual(contract);
-    expect(vectorNames.filter((name) => contract.includes(name))).toEqual(contract);
+    const profile = ProfileFeaturesSchema.fields.map((field) => field.name);
+    const person = PersonFeaturesSchema.fields.map((field) => field.name);
+    expect(Object.keys(definitions).toSorted()).toEqual([...profile, ...person].toSorted());
+    expect(profileFeatures.map(({ name }) => name)).toEqual(profile);
+    expect(personFeatures.map(({ name }) => name)).toEqual(person);
+    expect(vectorNames.filter((name) => profile.includes(name))).toEqual(profile);
+  });
+
+  it('are moved by events on exactly the subjects that the contract says', () => {
+    const fed = featureGroups.flatMap(({ contributes, features }) =>
+      Object.keys(features).map((name): [string, string[]] => {
+        const cases = Object.keys(contributes) as PayloadCase[];
+        return [name, cases.flatMap((each) => [subjects[each].subject, ...subjects[each].alsoAccepted])];
+      }),
+    );
+    const feeding = new Map(fed);
+    for (const { name, invalidatedBy } of [...profileFeatures, ...personFeatures]) {
+      for (const subject of invalidatedBy) expect(feeding.get(name), name).toContain(subject);
+    }
   });
 
   const table: readonly [FeatureName, string, Buckets, number | undefined][] = [
-    ['completion_rate_30d', 'nothing known', { daily: [], hourly: [] }, undefined],
+    ['completion_rate_30d', 'nothing known', noBuckets, undefined],
     ['completion_rate_30d', 'shown and ignored counts as not done', daily(today, { served: 4, last_served_at: at }), 0],
     ['completion_rate_30d', 'done of shown', daily(today, { served: 4, done: 1, last_reaction_at: at }), 0.25],
     [
@@ -60,41 +77,34 @@ describe('definitions', () => {
     ['mean_dwell_ms_30d', 'none measured', daily(today, { done: 3, last_reaction_at: at }), undefined],
     ['tip_volume_30d', 'shown', daily(today, { served: 7, last_served_at: at }), 7],
     ['tip_volume_30d', 'never shown', daily(today, { done: 1, last_reaction_at: at }), undefined],
-    ['preferred_hour', 'none done', { daily: [], hourly: [{ day: today, hour: 3, done: 0 }] }, undefined],
+    ['preferred_hour', 'none done', hourly({ day: today, hour: 3, done: 0 }), undefined],
     [
       'preferred_hour',
       'most done',
-      {
-        daily: [],
-        hourly: [
-          { day: today, hour: 3, done: 1, last_done_at: at },
-          { day: today - 1, hour: 20, done: 2, last_done_at: at },
-        ],
-      },
+      hourly(
+        { day: today, hour: 3, done: 1, last_done_at: at },
+        { day: today - 1, hour: 20, done: 2, last_done_at: at },
+      ),
       20,
     ],
     [
       'preferred_hour',
       'a tie goes to the earliest',
-      {
-        daily: [],
-        hourly: [
-          { day: today, hour: 20, done: 1, last_done_at: at },
-          { day: today, hour: 3, done: 1, last_done_at: at },
-        ],
-      },
+      hourly({ day: today, hour: 20, done: 1, last_done_at: at }, { day: today, hour: 3, done: 1, last_done_at: at }),
       3,
     ],
   ];
   it.each(table)('%s: %s', (name, _, buckets, expected) => {
-    expect(definitions[name](buckets, nowMs)?.value).toBe(expected);
+    expect(readFeature(name, buckets, nowMs)?.value).toBe(expected);
   });
 
   it('read no day before the first that is fetched', () => {
     const first = firstDayRead(nowMs);
     const event = { served: 1, done: 1, dwell_ms: 1, dwell_count: 1, last_served_at: at, last_reaction_at: at };
-    expect(definitions.completion_rate_30d(daily(first, event), nowMs)).toBeDefined();
-    for (const define of Object.values(definitions)) expect(define(daily(first - 1, event), nowMs)).toBeUndefined();
+    expect(readFeature('completion_rate_30d', daily(first, event), nowMs)).toBeDefined();
+    for (const name of Object.keys(definitions) as FeatureName[]) {
+      expect(readFeature(name, daily(first - 1, event), nowMs), name).toBeUndefined();
+    }
   });
 });
 
@@ -107,22 +117,22 @@ describe('readProfile', () => {
   });
 
   it('lets what the caller sent win, also a zero', () => {
-    const [completion] = readProfile(
-      { $typeName: 'oo.features.v1.ProfileFeatures', completionRate30d: 0 },
-      stored,
-      nowMs,
-    );
+    const supplied = { $typeName: 'oo.features.v1.ProfileFeatures', completionRate30d: 0 } as const;
+    const [completion] = readProfile({ supplied, buckets: stored }, nowMs);
     expect(completion).toEqual({
       name: 'completion_rate_30d',
       value: 0,
       status: 'present',
       source: 'request',
       asOfMs: undefined,
+      storeValue: 0.5,
     });
   });
 
   it('says of every feature how far it can be trusted', () => {
-    const profile = Object.fromEntries(readProfile(undefined, stored, nowMs).map((reading) => [reading.name, reading]));
+    const profile = Object.fromEntries(
+      readProfile({ buckets: stored }, nowMs).map((reading) => [reading.name, reading]),
+    );
     expect(profile.completion_rate_30d).toMatchObject({ value: 0.5, status: 'present', source: 'store' });
     expect(profile.tip_volume_30d, 'lives for a day only').toMatchObject({
       value: 2,

@@ -1,5 +1,15 @@
 import type { Database } from '../platform/database.ts';
-import { type Column, type ColumnType, columnsOf, type Delta, type TableName, tableNames } from './tables.ts';
+import { toWire, wireOf } from './columns.ts';
+import {
+  type Column,
+  columnsOf,
+  type Delta,
+  isMerged,
+  type Table,
+  type TableName,
+  tableNames,
+  tables,
+} from './tables.ts';
 
 /** A valid event on its way into the tables. */
 export interface StoredEvent {
@@ -15,28 +25,34 @@ export interface StoredEvent {
   readonly deltas: readonly Delta[];
 }
 
+/** What became of a list of events. The rest were stored before, or stood twice in the list. */
+export interface Stored {
+  readonly stored: number;
+  /** Events of people who were erased. */
+  readonly refused: number;
+}
+
 export interface EventStore {
   /**
    * Stores the events that are new and adds their deltas, all or nothing. Events that were stored before, or stand
-   * twice in the list, add nothing. Returns how many were new. Errors are those of the database.
+   * twice in the list, add nothing; those of erased people are refused. Errors are those of the database.
    */
-  store(events: readonly StoredEvent[]): Promise<number>;
+  store(events: readonly StoredEvent[]): Promise<Stored>;
 }
 
 export function createEventStore(database: Database): EventStore {
   return {
     async store(events) {
-      const { text, name, values } = storeStatement(events);
-      const result = await database.query<{ stored: number }>({ text, name, values });
-      return result.rows[0]?.stored ?? 0;
+      const result = await database.query<Stored>(storeStatement(events));
+      return result.rows[0] ?? { stored: 0, refused: 0 };
     },
   };
 }
 
 /**
- * One statement, so one transaction and one round trip: insert the events that are new, and add the deltas of exactly
- * those. Rows go in in the order of their keys, so that two batches that touch the same people wait for each other
- * instead of dying in a deadlock. Every column travels as one array.
+ * One statement, so one transaction and one round trip: insert the ids that are new, and store the events and add the
+ * deltas of exactly those. Rows go in in the order of their keys, so that two batches that touch the same people wait
+ * for each other instead of dying in a deadlock. Every column travels as one array.
  */
 export function storeStatement(events: readonly StoredEvent[]): { text: string; name: string; values: unknown[] } {
   const distinct = [...new Map(events.toReversed().map((event) => [event.eventId, event])).values()]; // the first wins
@@ -45,7 +61,7 @@ export function storeStatement(events: readonly StoredEvent[]): { text: string; 
   );
   return {
     text: statementText(touched),
-    name: `store:${touched.join('+')}`,
+    name: `store-${touched.map((table) => tableNames.indexOf(table)).join('-')}`, // Postgres cuts names at 63 bytes
     values: [...eventArrays(distinct), ...touched.flatMap((table) => deltaArrays(table, distinct))],
   };
 }
@@ -75,23 +91,6 @@ function deltaArrays(table: TableName, events: readonly StoredEvent[]): unknown[
   ];
 }
 
-function toWire(value: unknown, { type, role }: Column): unknown {
-  if (value === undefined || value === null) return role === 'sum' ? 0 : null;
-  return type === 'text[]' ? JSON.stringify(value) : value;
-}
-
-/** How a column travels, and how the database reads it from there. */
-const wire: Readonly<Record<ColumnType, readonly [type: string, read: (value: string) => string]>> = {
-  uuid: ['uuid', (value) => value],
-  text: ['text', (value) => value],
-  'text[]': ['text', (value) => `ARRAY(SELECT json_array_elements_text(${value}::json))`],
-  int: ['int4', (value) => value],
-  bigint: ['int8', (value) => value],
-  float: ['float8', (value) => value],
-  day: ['int4', (value) => `date '1970-01-01' + ${value}`],
-  timestamp: ['int8', (value) => `to_timestamp(${value} / 1000.0)`],
-};
-
 const texts = new Map<string, string>(); // at most one for each set of tables
 
 function statementText(touched: readonly TableName[]): string {
@@ -101,52 +100,117 @@ function statementText(touched: readonly TableName[]): string {
   return text;
 }
 
+/**
+ * Whoever erases a person locks `erasures`. This statement takes its snapshot after its locks, so it either ends before
+ * the erasure begins or sees it.
+ */
 function buildText(touched: readonly TableName[]): string {
-  let parameters = 0;
-  const arrays = (types: readonly string[]) => types.map((type) => `$${++parameters}::${type}[]`).join(', ');
   const eventTypes = ['uuid', 'text', 'text', 'int8', 'text', 'text', 'text'];
+  let parameters = eventTypes.length;
+  const arrays = (types: readonly string[]) => types.map((type) => `$${++parameters}::${type}[]`).join(', ');
   return `
-    WITH new AS (
-      INSERT INTO events (event_id, type, user_id, occurred_at, schema_version, producer, envelope)
-      SELECT event_id, type, user_id, to_timestamp(occurred_at / 1000.0), schema_version, producer, envelope::bytea
-      FROM unnest(${arrays(eventTypes)}) AS e(event_id, type, user_id, occurred_at, schema_version, producer, envelope)
+    WITH erased AS (
+      SELECT asked.user_id, asked.events, erasures.user_hash
+      FROM (SELECT user_id, count(*) AS events FROM unnest($3::text[]) AS a(user_id)
+        WHERE EXISTS (SELECT FROM erasures) GROUP BY user_id) AS asked
+      CROSS JOIN erasure_salt
+      JOIN erasures ON erasures.user_hash = sha256(erasure_salt.salt || convert_to(asked.user_id, 'UTF8'))
+    ), refused AS (
+      UPDATE erasures SET refused_events = refused_events + erased.events
+      FROM erased WHERE erasures.user_hash = erased.user_hash
+    ), new AS (
+      INSERT INTO event_ids (event_id)
+      SELECT event_id FROM unnest($1::uuid[], $3::text[]) AS a(event_id, user_id)
+      WHERE NOT EXISTS (SELECT FROM erased WHERE erased.user_id = a.user_id)
       ORDER BY event_id
       ON CONFLICT (event_id) DO NOTHING
       RETURNING event_id AS source_event
-    )${touched.map((table) => `, ${addDeltas(table, arrays(['uuid', ...columnsOf(table).map(({ type }) => wire[type][0])]))}`).join('')}
-    SELECT count(*)::int AS stored FROM new`;
+    ), stored AS (
+      INSERT INTO events (event_id, type, user_id, occurred_at, schema_version, producer, envelope)
+      SELECT event_id, type, user_id, to_timestamp(occurred_at / 1000.0), schema_version, producer, envelope::bytea
+      FROM unnest(${eventTypes.map((type, i) => `$${i + 1}::${type}[]`).join(', ')})
+        AS e(event_id, type, user_id, occurred_at, schema_version, producer, envelope)
+      JOIN new ON source_event = event_id
+    )${touched.map((table) => `, ${addDeltas(table, arrays(['uuid', ...columnsOf(table).map((column) => wireOf(column).type)]))}`).join('')}
+    SELECT (SELECT count(*) FROM new)::int AS stored, (SELECT coalesce(sum(events), 0) FROM erased)::int AS refused`;
 }
 
 function addDeltas(table: TableName, arrays: string): string {
   const columns = columnsOf(table);
   const names = columns.map(({ name }) => name).join(', ');
-  const keys = columns
-    .filter(({ role }) => role === 'key')
-    .map(({ name }) => name)
-    .join(', ');
-  const merges = columns.filter(isMerge);
+  const keys = namesOf(columns, 'key').join(', ');
   const keyNumbers = columns.flatMap(({ role }, i) => (role === 'key' ? [i + 1] : [])).join(', ');
+  const order = registerOrder(table);
+  const updates = columns
+    .filter(({ role }) => role !== 'key' && role !== 'set')
+    .map((column) => `${column.name} = ${merged(column, order)}`);
   return `${table}_added AS (
       INSERT INTO ${table} AS t (${names})
-      SELECT ${columns.map(contributed).join(', ')}
+      SELECT ${columns.map((column) => contributed(column, order)).join(', ')}
       FROM unnest(${arrays}) AS d(source_event, ${names}) JOIN new USING (source_event)
-      ${merges.length > 0 ? `GROUP BY ${keyNumbers}` : ''}
+      ${isMerged(table) ? `GROUP BY ${keyNumbers}` : ''}
       ORDER BY ${keyNumbers}
-      ON CONFLICT (${keys}) ${merges.length > 0 ? `DO UPDATE SET ${merges.map(mergedUpdate).join(', ')}` : 'DO NOTHING'}
+      ON CONFLICT (${keys}) ${isMerged(table) ? `DO UPDATE SET ${updates.join(', ')}` : 'DO NOTHING'}
     )`;
 }
 
-const isMerge = ({ role }: Column): boolean => role !== 'key' && role !== 'set';
+const namesOf = (columns: readonly Column[], role: Column['role']): string[] =>
+  columns.filter((column) => column.role === role).map(({ name }) => name);
+
+interface Order {
+  readonly columns: readonly string[];
+  readonly keep: 'first' | 'last';
+}
+
+function registerOrder(table: TableName): Order {
+  const { register }: Table = tables[table];
+  return { columns: namesOf(columnsOf(table), 'order'), keep: register?.keep ?? 'first' };
+}
 
 /** What a batch contributes to a column: sums of a group keep the column's type, which the database would widen. */
-function contributed({ name, type, role }: Column): string {
-  const [wireType, read] = wire[type];
+function contributed(column: Column, { columns, keep }: Order): string {
+  const { name, role } = column;
+  const { type, read } = wireOf(column);
   const value = read(`d.${name}`);
-  if (role === 'sum') return `sum(${value})::${wireType}`;
-  return role === 'max' || role === 'min' ? `${role}(${value})` : value;
+  switch (role) {
+    case 'key':
+    case 'set':
+      return value;
+    case 'sum':
+      return `sum(${value})::${type}`;
+    case 'max':
+    case 'min':
+      return `${role}(${comparable(value, column)})`;
+    case 'order':
+    case 'carried': {
+      const order = columns.map((each) => `d.${each}${keep === 'last' ? ' DESC' : ''}`).join(', ');
+      return `(array_agg(${value} ORDER BY ${order}) FILTER (WHERE d.${columns[0]} IS NOT NULL))[1]`;
+    }
+  }
 }
 
-function mergedUpdate({ name, role }: Column): string {
-  if (role === 'sum') return `${name} = t.${name} + excluded.${name}`;
-  return `${name} = ${role === 'max' ? 'greatest' : 'least'}(t.${name}, excluded.${name})`;
+/** What a column becomes where the row is there: `t` is the row, `excluded` the contribution. */
+function merged(column: Column, { columns, keep }: Order): string {
+  const { name, role } = column;
+  switch (role) {
+    case 'key':
+    case 'set':
+      return `t.${name}`;
+    case 'sum':
+      return `t.${name} + excluded.${name}`;
+    case 'max':
+      return `greatest(${comparable(`t.${name}`, column)}, excluded.${name})`;
+    case 'min':
+      return `least(${comparable(`t.${name}`, column)}, excluded.${name})`;
+    case 'order':
+    case 'carried': {
+      const tuple = (row: string) => `(${columns.map((each) => `${row}.${each}`).join(', ')})`;
+      const comesFirst = `${tuple('excluded')} ${keep === 'first' ? '<' : '>'} ${tuple('t')}`;
+      const wins = `excluded.${columns[0]} IS NOT NULL AND (t.${columns[0]} IS NULL OR ${comesFirst})`;
+      return `CASE WHEN ${wins} THEN excluded.${name} ELSE t.${name} END`;
+    }
+  }
 }
+
+/** Texts compare by their bytes, as in JavaScript, whatever the database's locale. */
+const comparable = (value: string, { type }: Column): string => (type === 'text' ? `${value} COLLATE "C"` : value);

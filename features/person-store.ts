@@ -1,25 +1,28 @@
 import type { Database } from '../platform/database.ts';
-import { type Buckets, bucketColumns, type DailyBucket, type HourlyBucket, unpack } from './buckets.ts';
-import { firstDayRead } from './definitions.ts';
-import { type ColumnType, columnsOf, type TableName } from './tables.ts';
+import { type Buckets, type BucketTable, bucketColumns, bucketTables, unpack } from './buckets.ts';
+import { rowAsJson, rowOfJson, wireOf } from './columns.ts';
+import { firstDayRead, type ProfileBuckets } from './definitions.ts';
 
 /** What is stored about a person at one instant of the database. */
 export interface Person {
-  readonly buckets: Buckets;
+  readonly buckets: ProfileBuckets;
   /** `pg_current_snapshot()` of the read: it says exactly which events `buckets` had seen. */
   readonly snapshot: string;
-  /** The envelope of the event asked for beside the person, if it is stored. */
-  readonly event: Uint8Array | undefined;
+  /** The decision asked for beside the person, if it is stored. */
+  readonly decision: { readonly envelope: Uint8Array | undefined } | undefined;
 }
 
 export interface PersonStore {
-  /** Reads a person's buckets as far back as any feature needs at `nowMs`, and one event by its id if that is given. */
-  read(userId: string, eventId: string | undefined, nowMs: number): Promise<Person>;
+  /**
+   * Reads what profile features need of a person at `nowMs`, and one decision by its id if that is given, whoever it is
+   * about. A decision whose month was dropped has no envelope.
+   */
+  read(userId: string, decisionId: string | undefined, nowMs: number): Promise<Person>;
 }
 
 interface Asked {
   readonly userId: string;
-  readonly eventId: string | undefined;
+  readonly decisionId: string | undefined;
   readonly nowMs: number;
   resolve(person: Person): void;
   reject(error: unknown): void;
@@ -66,9 +69,9 @@ export function createPersonStore(database: Database): PersonStore {
   }
 
   return {
-    read(userId, eventId, nowMs) {
+    read(userId, decisionId, nowMs) {
       return new Promise((resolve, reject) => {
-        waiting.push({ userId, eventId, nowMs, resolve, reject });
+        waiting.push({ userId, decisionId, nowMs, resolve, reject });
         schedule();
       });
     },
@@ -78,7 +81,8 @@ export function createPersonStore(database: Database): PersonStore {
 interface Row {
   readonly daily: string | null;
   readonly hourly: string | null;
-  readonly event: string | null;
+  readonly decided: boolean;
+  readonly envelope: string | null;
   readonly snapshot: string;
 }
 
@@ -88,17 +92,14 @@ async function readBatch(database: Database, batch: readonly Asked[]): Promise<r
     text: readPeople,
     values: [
       batch.map(({ userId }) => userId),
-      batch.map(({ eventId }) => eventId),
+      batch.map(({ decisionId }) => decisionId),
       Math.min(...batch.map(({ nowMs }) => firstDayRead(nowMs))),
     ],
   });
-  return rows.map(({ daily, hourly, event, snapshot }) => ({
-    buckets: {
-      daily: unpack<DailyBucket>('user_daily', daily),
-      hourly: unpack<HourlyBucket>('user_hourly', hourly),
-    },
+  return rows.map(({ daily, hourly, decided, envelope, snapshot }) => ({
+    buckets: { user_daily: unpack('user_daily', daily), user_hourly: unpack('user_hourly', hourly) },
     snapshot,
-    event: event === null ? undefined : Buffer.from(event, 'base64'),
+    decision: decided ? { envelope: envelope === null ? undefined : Buffer.from(envelope, 'base64') } : undefined,
   }));
 }
 
@@ -106,23 +107,34 @@ const readPeople = `
   SELECT
     (${packedBuckets('user_daily')}) AS daily,
     (${packedBuckets('user_hourly')}) AS hourly,
-    (SELECT encode(envelope, 'base64') FROM events WHERE event_id = asked.event_id) AS event,
+    decided.decision_id IS NOT NULL AS decided,
+    (SELECT encode(envelope, 'base64') FROM events
+      WHERE events.user_id = decided.user_id AND events.event_id = decided.decision_id) AS envelope,
     pg_current_snapshot()::text AS snapshot
-  FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS asked(user_id, event_id, position)
+  FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS asked(user_id, decision_id, position)
+  LEFT JOIN tip_scores AS decided ON decided.decision_id = asked.decision_id
   ORDER BY position`;
 
 /** A person's buckets as one text, in the form that `unpack` reads. */
 function packedBuckets(table: 'user_daily' | 'user_hourly'): string {
-  const values = bucketColumns[table].map((name) => `coalesce(${toNumber(name, columnType(table, name))}::text, '')`);
+  const values = bucketColumns(table).map((column) => `coalesce(${wireOf(column).write(column.name)}::text, '')`);
   return `SELECT string_agg(${values.join(" || ',' || ")}, ';') FROM ${table} WHERE user_id = asked.user_id AND day >= date '1970-01-01' + $3::int4`;
 }
 
-function columnType(table: TableName, name: string): ColumnType | undefined {
-  return columnsOf(table).find((column) => column.name === name)?.type;
-}
-
-function toNumber(name: string, type: ColumnType | undefined): string {
-  if (type === 'day') return `(${name} - date '1970-01-01')`;
-  if (type === 'timestamp') return `(extract(epoch FROM ${name}) * 1000)::int8`;
-  return name;
+/** All buckets of one person, however old. */
+export async function readBuckets(database: Pick<Database, 'query'>, userId: string): Promise<Buckets> {
+  const selects = bucketTables.map(
+    (table) => `(SELECT json_agg(${rowAsJson(table)}) FROM ${table} WHERE user_id = $1) AS ${table}`,
+  );
+  const { rows } = await database.query<Record<BucketTable, readonly (readonly unknown[])[] | null>>({
+    name: 'read-buckets',
+    text: `SELECT ${selects.join(', ')}`,
+    values: [userId],
+  });
+  const bucketsOf = (table: BucketTable) =>
+    (rows[0]?.[table] ?? []).map((values) => {
+      const { user_id: _, ...bucket } = rowOfJson(table, values);
+      return bucket;
+    });
+  return Object.fromEntries(bucketTables.map((table) => [table, bucketsOf(table)])) as unknown as Buckets;
 }

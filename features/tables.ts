@@ -1,6 +1,6 @@
 // The tables that events add up to, declared once: the consumers' statement, a rebuild and the test oracle all read
-// this. `merge` columns add: their merge is commutative and associative, so order, duplicates and batch size cannot
-// change a result. Rows of tables without merge columns are written once, by the one event they belong to.
+// this. `merge` and `register` columns add: their merge is commutative and associative, so order, duplicates and batch
+// size cannot change a result. Tables that have neither hold rows written once, by the one event they belong to.
 
 export type Merge = 'sum' | 'max' | 'min';
 
@@ -9,6 +9,15 @@ export type ColumnType = 'uuid' | 'text' | 'text[]' | 'int' | 'bigint' | 'float'
 export interface Table {
   readonly key: Readonly<Record<string, ColumnType>>;
   readonly merge: Readonly<Record<string, readonly [Merge, ColumnType]>>;
+  /**
+   * Columns that change together. Of all contributions the one stays whose `order` columns, compared from left to right,
+   * come first (or last). The last of them is the event's id, so that no two are equal.
+   */
+  readonly register?: {
+    readonly keep: 'first' | 'last';
+    readonly order: Readonly<Record<string, ColumnType>>;
+    readonly carried: Readonly<Record<string, ColumnType>>;
+  };
   readonly set: Readonly<Record<string, ColumnType>>;
 }
 
@@ -32,7 +41,52 @@ export const tables = {
   },
   user_hourly: {
     key: { user_id: 'text', day: 'day', hour: 'int' },
-    merge: { done: ['sum', 'int'], last_done_at: ['max', 'timestamp'] },
+    merge: { done: ['sum', 'int'], weekday: ['max', 'int'], last_done_at: ['max', 'timestamp'] },
+    set: {},
+  },
+  tip_outcomes: {
+    key: { user_id: 'text', tip_id: 'text', decision_id: 'uuid' },
+    merge: {
+      decided_at: ['min', 'timestamp'],
+      served_at: ['min', 'timestamp'],
+      tip_kind: ['max', 'text'],
+      tip_source: ['max', 'text'],
+    },
+    register: {
+      keep: 'first',
+      order: { outcome_rank: 'int', outcome_at: 'timestamp', outcome_event_id: 'uuid' },
+      carried: { outcome: 'text', dwell_ms: 'bigint' },
+    },
+    set: {},
+  },
+  user_tasks: {
+    key: { user_id: 'text', provider: 'text' },
+    merge: {},
+    register: {
+      keep: 'last',
+      order: { synced_at: 'timestamp', synced_event_id: 'uuid' },
+      carried: { open_tasks: 'int', overdue_tasks: 'int' },
+    },
+    set: {},
+  },
+  user_health: {
+    key: { user_id: 'text', day: 'day', measure: 'text', provider: 'text' },
+    merge: {},
+    register: {
+      keep: 'last',
+      order: { sampled_at: 'timestamp', sampled_event_id: 'uuid' },
+      carried: { value: 'int' },
+    },
+    set: {},
+  },
+  user_integrations: {
+    key: { user_id: 'text', provider: 'text' },
+    merge: {},
+    register: {
+      keep: 'last',
+      order: { changed_at: 'timestamp', changed_event_id: 'uuid' },
+      carried: { status: 'text' },
+    },
     set: {},
   },
   tip_scores: {
@@ -101,7 +155,26 @@ type KeyOf<Name extends TableName> = {
     : never;
 };
 
-type MergeOf<Name extends TableName> = { readonly [Column in keyof (typeof tables)[Name]['merge']]?: number };
+type MergeOf<Name extends TableName> = {
+  readonly [Column in keyof (typeof tables)[Name]['merge']]?: (typeof tables)[Name]['merge'][Column] extends readonly [
+    Merge,
+    infer Type extends ColumnType,
+  ]
+    ? Value<Type>
+    : never;
+};
+
+type RegisterColumns<Name extends TableName> = (typeof tables)[Name] extends {
+  readonly register: { readonly order: infer Order; readonly carried: infer Carried };
+}
+  ? Order & Carried
+  : object;
+
+type RegisterOf<Name extends TableName> = {
+  readonly [Column in keyof RegisterColumns<Name>]?: RegisterColumns<Name>[Column] extends infer Type extends ColumnType
+    ? Value<Type> | undefined
+    : never;
+};
 
 type SetOf<Name extends TableName> = {
   readonly [Column in keyof (typeof tables)[Name]['set']]: (typeof tables)[Name]['set'][Column] extends infer Type extends
@@ -110,10 +183,13 @@ type SetOf<Name extends TableName> = {
     : never;
 };
 
-/** One row of one table that an event contributes. An absent merge column adds nothing. */
+/**
+ * One row of one table that an event contributes. An absent merge column adds nothing; a register contributes if its
+ * order columns are there.
+ */
 export type DeltaOf<Name extends TableName> = {
   readonly table: Name;
-  readonly row: KeyOf<Name> & MergeOf<Name> & SetOf<Name>;
+  readonly row: KeyOf<Name> & MergeOf<Name> & RegisterOf<Name> & SetOf<Name>;
 };
 
 export type Delta = { [Name in TableName]: DeltaOf<Name> }[TableName];
@@ -121,17 +197,28 @@ export type Delta = { [Name in TableName]: DeltaOf<Name> }[TableName];
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
-  readonly role: 'key' | Merge | 'set';
+  /** `order` and `carried` are those of the register. */
+  readonly role: 'key' | Merge | 'order' | 'carried' | 'set';
 }
 
-/** The columns of a table: key first, then those that merge, then those that are set once. */
+/** The columns of a table: key first, then those that merge, the register's, and those that are set once. */
 export function columnsOf(name: TableName): readonly Column[] {
-  const { key, merge, set }: Table = tables[name];
+  const { key, merge, register, set }: Table = tables[name];
+  const plain = (columns: Readonly<Record<string, ColumnType>>, role: Column['role']) =>
+    Object.entries(columns).map(([name, type]): Column => ({ name, type, role }));
   return [
-    ...Object.entries(key).map(([name, type]): Column => ({ name, type, role: 'key' })),
+    ...plain(key, 'key'),
     ...Object.entries(merge).map(([name, [role, type]]): Column => ({ name, type, role })),
-    ...Object.entries(set).map(([name, type]): Column => ({ name, type, role: 'set' })),
+    ...plain(register?.order ?? {}, 'order'),
+    ...plain(register?.carried ?? {}, 'carried'),
+    ...plain(set, 'set'),
   ];
 }
 
 export const tableNames = Object.keys(tables) as readonly TableName[];
+
+/** Whether several events can contribute to one row. */
+export function isMerged(name: TableName): boolean {
+  const { merge, register }: Table = tables[name];
+  return register !== undefined || Object.keys(merge).length > 0;
+}

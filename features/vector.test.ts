@@ -4,7 +4,7 @@ import { noBuckets } from './buckets.ts';
 import { readProfile } from './profile.ts';
 import { encodeVectors, unit, vectorNames } from './vector.ts';
 
-const unknown = readProfile(undefined, noBuckets, 0);
+const unknown = readProfile({ buckets: noBuckets }, 0);
 const moment = { hourOfDay: 6, dayOfWeek: 7 };
 const entry = (vector: readonly number[] | undefined, name: (typeof vectorNames)[number]) =>
   (vector?.[vectorNames.indexOf(name)] ?? Number.NaN) * unit;
@@ -34,7 +34,8 @@ describe('encodeVectors', () => {
     ['tipVolume30d', 0, 'tip_volume_30d', 0],
     ['completionRate30d', 0.25, 'completion_rate_30d', 0.25],
   ] as const)('%s = %d becomes %s = %d', (property, value, name, expected) => {
-    const profile = readProfile({ $typeName: 'oo.features.v1.ProfileFeatures', [property]: value }, noBuckets, 0);
+    const supplied = { $typeName: 'oo.features.v1.ProfileFeatures', [property]: value } as const;
+    const profile = readProfile({ supplied, buckets: noBuckets }, 0);
     expect(
       entry(encodeVectors([{ isOverdue: false, taskAgeDays: 0, priority: 1 }], profile, moment)[0], name),
     ).toBeCloseTo(expected, 3);

@@ -1,5 +1,5 @@
 import { profileFeatures } from '../gen/proto/oo/contract.ts';
-import type { FeatureName } from './definitions.ts';
+import type { ProfileFeatureName } from './definitions.ts';
 import type { Profile } from './profile.ts';
 import type { LocalTime } from './time.ts';
 
@@ -36,7 +36,7 @@ const maxDwellMs = 600_000;
 const fullVolume = 100;
 
 /** How a known profile feature enters the vector; all entries are in 0..1. */
-const profileEncodings: Readonly<Record<FeatureName, (value: number, moment: LocalTime) => number>> = {
+const profileEncodings: Readonly<Record<ProfileFeatureName, (value: number, moment: LocalTime) => number>> = {
   completion_rate_30d: (value) => value,
   dismiss_rate_30d: (value) => value,
   mean_dwell_ms_30d: (value) => clip(value / maxDwellMs),
@@ -62,7 +62,7 @@ export function encodeVectors(candidates: readonly CandidateFeatures[], profile:
   });
 }
 
-function nullFallback(name: FeatureName): number {
+function nullFallback(name: ProfileFeatureName): number {
   return profileFeatures.find((feature) => feature.name === name)?.nullFallback ?? 0;
 }
 

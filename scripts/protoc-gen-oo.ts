@@ -24,7 +24,8 @@ runNodeJs(createEcmaScriptPlugin({ name: 'protoc-gen-oo', version: 'v1', generat
 function generateTs(schema: Schema): void {
   const envelope = findMessage(schema, 'oo.events.v1.Envelope');
   const profile = findMessage(schema, 'oo.features.v1.ProfileFeatures');
-  if (!envelope || !profile || !schema.files.includes(envelope.file)) return; // another input of the same run
+  const person = findMessage(schema, 'oo.features.v1.PersonFeatures');
+  if (!envelope || !profile || !person || !schema.files.includes(envelope.file)) return; // another input of the same run
 
   const file = schema.generateFile('oo/contract.ts');
   file.preamble(envelope.file);
@@ -40,6 +41,11 @@ function generateTs(schema: Schema): void {
   file.print('/** The registry of profile features: `property` in messages, `name` everywhere else. */');
   file.print('export const profileFeatures = [');
   for (const field of profile.fields) file.print('  ', literal(featureOf(schema, field)), ',');
+  file.print('] as const;');
+  file.print();
+  file.print('/** The registry of what else is known of a person. */');
+  file.print('export const personFeatures = [');
+  for (const field of person.fields) file.print('  ', literal(featureOf(schema, field)), ',');
   file.print('] as const;');
   for (const desc of schema.files.flatMap((each) => each.enums)) {
     const values = desc.values.filter(({ number }) => number !== 0);

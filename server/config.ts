@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { defaultPolicy, policies } from '../experiments/policies/index.ts';
+import type { ProfileFeatureName } from '../features/definitions.ts';
+import type { FeastStoreOptions } from '../features/feast-store.ts';
+import { profileFeatures } from '../gen/proto/oo/contract.ts';
 import { integer, logLevel, readConfig, required, url } from '../platform/config.ts';
 
 const known = [...policies.keys()].join(', ');
@@ -19,11 +22,22 @@ const schema = z
     LLM_BASE_URL: url('http', 'https').optional(),
     LLM_MODEL: z.string().optional(),
     LLM_API_KEY: z.string().optional(),
+    FEAST_URL: url('http', 'https')
+      .refine((value) => !hasCredentials(value), 'must not hold a user name or password')
+      .optional(),
+    FEAST_FEATURES: z.string().transform(readFeastFeatures).optional(),
+    FEAST_ENTITY_KEY: z.string().default('user_id'),
+    FEAST_TIMEOUT_MS: integer(1, 1000).default(25),
     LOG_LEVEL: logLevel.default('info'),
   })
   .refine((env) => !env.LLM_BASE_URL || env.LLM_MODEL, {
     path: ['LLM_MODEL'],
     message: 'is not set: LLM_BASE_URL needs a model to ask',
+    when: () => true,
+  })
+  .refine((env) => !env.FEAST_URL || env.FEAST_FEATURES, {
+    path: ['FEAST_FEATURES'],
+    message: 'is not set: FEAST_URL needs features to read',
     when: () => true,
   });
 
@@ -38,6 +52,8 @@ export interface ServerConfig {
   readonly promptVersion: string;
   /** Undefined: no language model; templates write all tips. */
   readonly llm: { readonly baseUrl: string; readonly model: string; readonly apiKey: string | undefined } | undefined;
+  /** Undefined: all features are our own. */
+  readonly feast: FeastStoreOptions | undefined;
   readonly logLevel: string;
 }
 
@@ -56,6 +72,41 @@ export function readServerConfig(environment: NodeJS.ProcessEnv): ServerConfig {
       env.LLM_BASE_URL && env.LLM_MODEL
         ? { baseUrl: env.LLM_BASE_URL, model: env.LLM_MODEL, apiKey: env.LLM_API_KEY }
         : undefined,
+    feast:
+      env.FEAST_URL && env.FEAST_FEATURES
+        ? {
+            url: env.FEAST_URL,
+            features: env.FEAST_FEATURES,
+            entityKey: env.FEAST_ENTITY_KEY,
+            timeoutMs: env.FEAST_TIMEOUT_MS,
+          }
+        : undefined,
     logLevel: env.LOG_LEVEL,
   };
+}
+
+function hasCredentials(value: string): boolean {
+  const parsed = URL.parse(value);
+  return Boolean(parsed?.username || parsed?.password);
+}
+
+/** Reads `preferred_hour=habits:hour,…`: our feature, and Feast's reference to its own. Every bad part is an issue. */
+function readFeastFeatures(text: string, context: z.RefinementCtx): ReadonlyMap<ProfileFeatureName, string> {
+  const features = new Map<ProfileFeatureName, string>();
+  const partOf = new Map<ProfileFeatureName, number>();
+  for (const [i, part] of text.split(',').entries()) {
+    const refuse = (why: string) => context.addIssue(`part ${i + 1} ${why}`);
+    const [, name, reference] = /^\s*([^\s=]+)\s*=\s*([^\s:=]+:[^\s:=]+)\s*$/.exec(part) ?? [];
+    const feature = profileFeatures.find((known) => known.name === name)?.name;
+    const earlier = feature && partOf.get(feature);
+    if (name === undefined || reference === undefined) refuse('must be <feature>=<view>:<feature in Feast>');
+    else if (!feature)
+      refuse(`names no profile feature; they are ${profileFeatures.map((known) => known.name).join(', ')}`);
+    else if (earlier) refuse(`is for the same feature as part ${earlier}`);
+    else {
+      features.set(feature, reference);
+      partOf.set(feature, i + 1);
+    }
+  }
+  return features;
 }

@@ -1,4 +1,5 @@
 import { policies } from '../experiments/policies/index.ts';
+import { createFeastStore } from '../features/feast-store.ts';
 import { createPersonStore } from '../features/person-store.ts';
 import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
 import { withRetry } from '../generation/gateway/with-retry.ts';
@@ -12,6 +13,7 @@ import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
+import { createFeastReader, noFeast } from './read-feast.ts';
 import { createPersonReader } from './read-person.ts';
 import type { GenerateDeps } from './routes/generate.ts';
 import type { ScoreDeps } from './routes/score.ts';
@@ -27,7 +29,7 @@ export interface ServerContextDeps {
 
 /** All that the routes need, wired once. Throws a StartupError on an unknown policy or default prompt version. */
 export async function createContext(
-  config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm'>,
+  config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm' | 'feast'>,
   { database, bus, log, clock = systemClock }: ServerContextDeps,
 ): Promise<ServerContext> {
   const policy = policies.get(config.policy);
@@ -37,10 +39,11 @@ export async function createContext(
     checkDefaultPrompt(registry, config.promptVersion);
     return registry;
   });
-  const { llm } = config;
+  const { llm, feast } = config;
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
     readPerson: createPersonReader(createPersonStore(database), log),
+    readFeast: feast ? createFeastReader(createFeastStore(feast), { log, now: () => performance.now() }) : noFeast,
     decisionLog: createDecisionLog(bus),
     policy,
     prompts,

@@ -3,12 +3,11 @@ import type { Decision } from '../experiments/decide.ts';
 import { contributions } from '../experiments/policies/policy.ts';
 import type { Moment } from '../features/moment.ts';
 import type { FeatureReading } from '../features/profile.ts';
-import { toTimestamp } from '../features/time.ts';
 import { type Vector, vectorNames } from '../features/vector.ts';
 import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
-import { FeatureSource, FeatureStatus, FeatureValueSchema } from '../gen/proto/oo/features/v1/features_pb.ts';
 import { type ScoreRequest, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
+import { toFeatureValue } from './feature-value.ts';
 
 export interface Scored {
   readonly request: ScoreRequest;
@@ -19,6 +18,7 @@ export interface Scored {
   readonly readings: readonly FeatureReading[];
   /** Empty: nothing was read. */
   readonly snapshot: string;
+  readonly isFeastUnavailable: boolean;
 }
 
 /** The event that records a decision: all that made it, so that a replay gives the same answer. */
@@ -30,6 +30,7 @@ export function toTipScored({
   moment,
   readings,
   snapshot,
+  isFeastUnavailable,
 }: Scored): TipScored {
   const { policy, scores, propensities } = decision;
   return create(TipScoredSchema, {
@@ -58,28 +59,10 @@ export function toTipScored({
     snapshot,
     degradations: [
       ...(snapshot === '' ? [Degradation.PROFILE_UNAVAILABLE] : []),
+      ...(isFeastUnavailable ? [Degradation.FEAST_UNAVAILABLE] : []),
       ...(decision.fellBack ? [Degradation.POLICY_FALLBACK] : []),
     ],
     timeZone: moment.timeZone,
-  });
-}
-
-const statuses = {
-  present: FeatureStatus.PRESENT,
-  stale: FeatureStatus.STALE,
-  missing: FeatureStatus.MISSING,
-  default: FeatureStatus.DEFAULT,
-} as const;
-
-const sources = { request: FeatureSource.REQUEST, store: FeatureSource.STORE, clock: FeatureSource.CLOCK } as const;
-
-function toFeatureValue({ name, value, status, source, asOfMs }: FeatureReading) {
-  return create(FeatureValueSchema, {
-    name,
-    ...(value === undefined ? {} : { value }),
-    status: statuses[status],
-    source: source === undefined ? FeatureSource.UNSPECIFIED : sources[source],
-    ...(asOfMs === undefined ? {} : { asOf: toTimestamp(asOfMs) }),
   });
 }
 

@@ -6,10 +6,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEventPublisher, createTipClient, type EventInit } from '../client/index.ts';
-import { deltas } from '../consumers/deltas.ts';
-import { fold } from '../features/buckets.ts';
-import { createPersonStore } from '../features/person-store.ts';
-import type { DeltaOf } from '../features/tables.ts';
+import { readBuckets } from '../features/person-store.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { Degradation, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import type { Bus } from '../platform/bus.ts';
@@ -20,6 +17,7 @@ import { openBus } from '../platform/nats-bus.ts';
 import { streams } from '../platform/streams.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { anyPersonEvent } from './_util/arbitraries.ts';
+import { expectedOf, sorted } from './_util/buckets.ts';
 import { isDrained } from './_util/loop.ts';
 import { type NodeProcess, startNode } from './_util/node-process.ts';
 import { startTestNats, startTestPostgres, type TestNats, type TestServer } from './_util/servers.ts';
@@ -89,17 +87,8 @@ async function expectTablesToEqualFold(events: readonly Envelope[]): Promise<voi
     "SELECT count(*)::int AS count FROM events WHERE producer = 'test'",
   );
   expect(rows[0]?.count).toBe(events.length);
-  const people = createPersonStore(database);
   for (const userId of users) {
-    const own = events.filter((event) => event.userId === userId).flatMap(deltas);
-    const expected = fold(
-      own.filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[],
-    );
-    const { buckets } = await people.read(userId, newId(0), Date.UTC(2026, 0, 1));
-    const byDay = <Bucket extends { day: number; hour?: number }>(list: readonly Bucket[]) =>
-      list.toSorted((a, b) => a.day - b.day || (a.hour ?? 0) - (b.hour ?? 0));
-    expect(byDay(buckets.daily)).toEqual(byDay(expected.daily));
-    expect(byDay(buckets.hourly)).toEqual(byDay(expected.hourly));
+    expect(sorted(await readBuckets(database, userId))).toEqual(expectedOf(events, userId));
   }
 }
 

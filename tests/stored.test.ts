@@ -2,16 +2,16 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deltas } from '../consumers/deltas.ts';
-import { type Buckets, fold } from '../features/buckets.ts';
 import { createEventStore, type StoredEvent } from '../features/event-store.ts';
-import { createPersonStore } from '../features/person-store.ts';
-import { type ColumnType, columnsOf, type DeltaOf, tableNames } from '../features/tables.ts';
+import { createPersonStore, readBuckets } from '../features/person-store.ts';
+import { type ColumnType, columnsOf, tableNames } from '../features/tables.ts';
 import { toMs, toTimestamp } from '../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { dayMs } from '../platform/clock.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
 import { newId } from '../platform/ids.ts';
 import { anyPersonEvent } from './_util/arbitraries.ts';
+import { expectedOf, sorted } from './_util/buckets.ts';
 import { createTestDatabase, type TestDatabase } from './_util/servers.ts';
 
 let testDatabase: TestDatabase;
@@ -36,26 +36,9 @@ const stored = (event: Envelope): StoredEvent => ({
   deltas: deltas(event),
 });
 
-const sorted = ({ daily, hourly }: Buckets) => ({
-  daily: daily.toSorted((a, b) => a.day - b.day),
-  hourly: hourly.toSorted((a, b) => a.day - b.day || a.hour - b.hour),
-});
-
-/** The pure fold of one person's events: what the tables must hold. */
-const expectedOf = (events: readonly Envelope[], userId: string) =>
-  sorted(
-    fold(
-      events
-        .filter((event) => event.userId === userId)
-        .flatMap(deltas)
-        .filter(({ table }) => table.startsWith('user_')) as (DeltaOf<'user_daily'> | DeltaOf<'user_hourly'>)[],
-    ),
-  );
-
 describe('the tables', () => {
   it('equal the pure fold over the distinct events, whatever the order, the batches, the repeats and the writers', async () => {
     const store = createEventStore(database);
-    const people = createPersonStore(database);
     const anyStory = fc
       .uniqueArray(anyPersonEvent(['anna', 'ben']), { minLength: 1, maxLength: 60, selector: ({ eventId }) => eventId })
       .chain((events) =>
@@ -86,14 +69,13 @@ describe('the tables', () => {
           Array.from({ length: writers }, async (_, writer) => {
             let count = 0;
             for (const [i, batch] of batches.entries())
-              if (i % writers === writer) count += await store.store(batch.map(stored));
+              if (i % writers === writer) count += (await store.store(batch.map(stored))).stored;
             return count;
           }),
         );
         expect(counts.reduce((sum, count) => sum + count)).toBe(fresh.size);
         for (const userId of ['anna', 'ben'].map((name) => `${run}/${name}`)) {
-          const { buckets } = await people.read(userId, newId(Date.now()), Date.UTC(2026, 0, 1));
-          expect(sorted(buckets)).toEqual(expectedOf([...fresh.values()], userId));
+          expect(sorted(await readBuckets(database, userId))).toEqual(expectedOf([...fresh.values()], userId));
         }
       }),
       { numRuns: 60 },
@@ -111,17 +93,21 @@ describe('the tables', () => {
     );
     const writers = batches.flatMap((batch) => [batch, batch.toReversed()]); // everything delivered twice, the other way round
     const counts = await Promise.all(writers.map((batch) => store.store(batch)));
-    expect(counts.reduce((sum, count) => sum + count)).toBe(4_000);
+    expect(counts.reduce((sum, { stored }) => sum + stored, 0)).toBe(4_000);
   });
 
   it('keep the first of two events with one id', async () => {
     const store = createEventStore(database);
     const [first, second] = fc.sample(anyPersonEvent(['first-wins']), { numRuns: 2, seed: 3 }) as [Envelope, Envelope];
     const eventId = newId(Date.now());
-    expect(await store.store([stored({ ...first, eventId }), stored({ ...second, eventId })])).toBe(1);
-    expect(await store.store([stored({ ...second, eventId })])).toBe(0);
-    const { buckets } = await createPersonStore(database).read('first-wins', eventId, Date.UTC(2026, 0, 1));
-    expect(sorted(buckets)).toEqual(expectedOf([{ ...first, eventId }], 'first-wins'));
+    expect(await store.store([stored({ ...first, eventId }), stored({ ...second, eventId })])).toEqual({
+      stored: 1,
+      refused: 0,
+    });
+    expect(await store.store([stored({ ...second, eventId })])).toEqual({ stored: 0, refused: 0 });
+    expect(sorted(await readBuckets(database, 'first-wins'))).toEqual(
+      expectedOf([{ ...first, eventId }], 'first-wins'),
+    );
   });
 
   it('change not at all where one row of a batch is refused', async () => {
@@ -135,28 +121,40 @@ describe('the tables', () => {
 });
 
 describe('the person store', () => {
-  it('reads no further back than the features look, gives every caller their own, and finds the event asked for', async () => {
+  it('reads no further back than the features look, gives every caller their own, and finds the decision asked for', async () => {
     const store = createEventStore(database);
     const people = createPersonStore(database);
     const nowMs = Date.UTC(2026, 5, 30, 12);
-    const served = (userId: string, atMs: number) =>
-      stored(
+    const tip = { tipId: 't', policy: 'p', policyVersion: '1', candidates: [{ tipId: 't' }] };
+    const events = Array.from({ length: 100 }, (_, i) => {
+      const event = (payload: Envelope['payload']) =>
         create(EnvelopeSchema, {
           eventId: newId(nowMs),
-          userId,
-          occurredAt: toTimestamp(atMs),
-          payload: { case: 'tipServed', value: { tipId: 't' } },
-        }),
-      );
-    const events = Array.from({ length: 100 }, (_, i) => served(`reader-${i}`, nowMs - (i % 2 ? 29 : 30) * dayMs));
-    await store.store(events);
-    const read = await Promise.all(events.map(({ userId, eventId }) => people.read(userId, eventId, nowMs)));
-    for (const [i, person] of read.entries()) {
-      expect(person.buckets.daily.map(({ served: count }) => count)).toEqual(i % 2 ? [1] : []);
-      expect(Buffer.from(person.event ?? []).equals(Buffer.from(events[i]?.envelope ?? []))).toBe(true);
-      expect(person.snapshot).toMatch(/^\d+:\d+:/);
+          userId: `reader-${i}`,
+          occurredAt: toTimestamp(nowMs - (i % 2 ? 29 : 30) * dayMs),
+          payload,
+        });
+      return {
+        shown: stored(event({ case: 'tipServed', value: { tipId: 't' } } as Envelope['payload'])),
+        decided: stored(
+          event({ case: 'tipScored', value: { ...tip, requestId: newId(nowMs) } } as unknown as Envelope['payload']),
+        ),
+      };
+    });
+    await store.store(events.flatMap(({ shown, decided }) => [shown, decided]));
+    const read = await Promise.all(
+      events.map(({ decided: { userId, eventId } }) => people.read(userId, eventId, nowMs)),
+    );
+    for (const [i, { buckets, decision, snapshot }] of read.entries()) {
+      expect(buckets.user_daily.map(({ served }) => served)).toEqual(i % 2 ? [1] : []);
+      expect(Buffer.from(decision?.envelope ?? [])).toEqual(Buffer.from(events[i]?.decided.envelope ?? []));
+      expect(snapshot).toMatch(/^\d+:\d+:/);
     }
-    expect((await people.read('nobody', newId(nowMs), nowMs)).event).toBeUndefined();
+    const [first] = events;
+    expect((await people.read('nobody', newId(nowMs), nowMs)).decision).toBeUndefined();
+    expect((await people.read('another', first?.decided.eventId, nowMs)).decision?.envelope).toBeDefined();
+    await database.query('DELETE FROM events WHERE event_id = $1', [first?.decided.eventId]); // as if its month were dropped
+    expect((await people.read('nobody', first?.decided.eventId, nowMs)).decision).toEqual({ envelope: undefined });
   });
 
   it('tells every caller of a read that fails, and works again afterwards', async () => {

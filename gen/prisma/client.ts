@@ -31,8 +31,8 @@ export * from "./enums.ts"
  * const prisma = new PrismaClient({
  *   adapter: new PrismaPg({ connectionString: process.env.DATABASE_URL })
  * })
- * // Fetch zero or more Events
- * const events = await prisma.event.findMany()
+ * // Fetch zero or more EventIds
+ * const eventIds = await prisma.eventId.findMany()
  * ```
  * 
  * Read more in our [docs](https://pris.ly/d/client).
@@ -42,11 +42,22 @@ export type PrismaClient<LogOpts extends Prisma.LogLevel = never, OmitOpts exten
 export { Prisma }
 
 /**
+ * Model EventId
+ * The id of every event that ever counted: what makes delivery exactly-once in effect. Ids outlive their events, so that
+ * an event that is sent again years later, under whatever time, still counts once.
+ */
+export type EventId = Prisma.EventIdModel
+/**
  * Model Event
- * Every event that counted, once: the inbox that makes delivery exactly-once in effect, and the record of truth that
- * every other table can be rebuilt from.
+ * Every event that counted, once: the record of truth that every other table can be rebuilt from. Partitioned by the
+ * month in which it was stored, see features/partitions-store.ts.
  */
 export type Event = Prisma.EventModel
+/**
+ * Model DroppedPartition
+ * A month of events that was dropped: what was stored before `to_day` can no longer be rebuilt or verified.
+ */
+export type DroppedPartition = Prisma.DroppedPartitionModel
 /**
  * Model UserDaily
  * What a person saw and did on one UTC day. Every column merges by `sum` or `max`, see features/buckets.ts.
@@ -57,6 +68,33 @@ export type UserDaily = Prisma.UserDailyModel
  * What a person did in one hour of their own day, by UTC day.
  */
 export type UserHourly = Prisma.UserHourlyModel
+/**
+ * Model TipOutcome
+ * One row for each tip that was put to a person by a decision (or without one): where decision, showing and reaction
+ * meet, whichever comes first. Of several reactions the one with the lowest rank, then the earliest, is the outcome.
+ */
+export type TipOutcome = Prisma.TipOutcomeModel
+/**
+ * Model UserTasks
+ * A task list of a person as its newest sync says.
+ */
+export type UserTasks = Prisma.UserTasksModel
+/**
+ * Model UserHealth
+ * The newest sample of one measure of a person's health on one UTC day.
+ */
+export type UserHealth = Prisma.UserHealthModel
+/**
+ * Model UserIntegration
+ * Whether an integration of a person can be read from.
+ */
+export type UserIntegration = Prisma.UserIntegrationModel
+/**
+ * Model Population
+ * What the whole population did with its tips over the 30 days before `measured_at`: what is assumed of a person of
+ * whom nothing is known. Measured anew from time to time, never changed.
+ */
+export type Population = Prisma.PopulationModel
 /**
  * Model TipScore
  * One row for each answered Score: the tip that was chosen and what chose it. The whole decision is the event of the
@@ -73,3 +111,23 @@ export type TipFeedback = Prisma.TipFeedbackModel
  * One row for each tip that was written: what wrote it. Join on `tip_id`.
  */
 export type GeneratedTip = Prisma.GeneratedTipModel
+/**
+ * Model DeadLetter
+ * An event that could not be stored, with its original bytes. The stream `deadletters` is where it comes from.
+ */
+export type DeadLetter = Prisma.DeadLetterModel
+/**
+ * Model Erasure
+ * A person who was removed everywhere, as a salted hash: late and replayed events of theirs are refused.
+ */
+export type Erasure = Prisma.ErasureModel
+/**
+ * Model ErasureSalt
+ * The salt of those hashes: one row, made when the table is.
+ */
+export type ErasureSalt = Prisma.ErasureSaltModel
+/**
+ * Model Rebuild
+ * A rebuild of the tables from `events`, and how far it has come.
+ */
+export type Rebuild = Prisma.RebuildModel

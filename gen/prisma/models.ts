@@ -8,10 +8,21 @@
  *
  * 🟢 You can import this file directly.
  */
+export type * from './models/EventId.ts'
 export type * from './models/Event.ts'
+export type * from './models/DroppedPartition.ts'
 export type * from './models/UserDaily.ts'
 export type * from './models/UserHourly.ts'
+export type * from './models/TipOutcome.ts'
+export type * from './models/UserTasks.ts'
+export type * from './models/UserHealth.ts'
+export type * from './models/UserIntegration.ts'
+export type * from './models/Population.ts'
 export type * from './models/TipScore.ts'
 export type * from './models/TipFeedback.ts'
 export type * from './models/GeneratedTip.ts'
+export type * from './models/DeadLetter.ts'
+export type * from './models/Erasure.ts'
+export type * from './models/ErasureSalt.ts'
+export type * from './models/Rebuild.ts'
 export type * from './commonInputTypes.ts'

@@ -45,13 +45,13 @@ export async function runDemo({ baseUrl, natsUrl, prisma }: DemoDeps): Promise<v
 async function tellHistory(publisher: EventPublisher, prisma: PrismaClient): Promise<void> {
   const startedAt = performance.now();
   const events = people.flatMap((person) => historyOf(person, Date.now()));
-  const before = await prisma.event.count();
+  const before = await prisma.eventId.count();
   const ids = await Promise.all(events.map((event) => publisher.publish(event)));
   await waitFor(
     'the events to be stored',
-    async () => (await prisma.event.count({ where: { eventId: { in: ids } } })) === ids.length,
+    async () => (await prisma.eventId.count({ where: { eventId: { in: ids } } })) === ids.length,
   );
-  const added = (await prisma.event.count()) - before;
+  const added = (await prisma.eventId.count()) - before;
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   heading(`1  Events: ${events.length} of ${people.length} people, through JetStream into Postgres in ${seconds} s`);
   if (added < events.length)

@@ -47,7 +47,7 @@ export function createGenerate(deps: GenerateDeps) {
     const nowMs = clock();
     const generationId = newId();
     const person = await readPerson(request.userId, undefined, nowMs);
-    const profile = readProfile(request.profileFeatures, person?.buckets ?? noBuckets, nowMs);
+    const profile = readProfile({ supplied: request.profileFeatures, buckets: person?.buckets ?? noBuckets }, nowMs);
 
     const written = await writeTips(
       {
@@ -88,6 +88,7 @@ const degradationOf = {
   llm_timeout: Degradation.LLM_TIMEOUT,
   llm_bad_output: Degradation.LLM_BAD_OUTPUT,
   llm_ungrounded: Degradation.LLM_UNGROUNDED,
+  feast_unavailable: Degradation.FEAST_UNAVAILABLE,
 } as const satisfies Record<DegradationName, Degradation>;
 
 const kindOf = {

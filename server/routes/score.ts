@@ -14,10 +14,12 @@ import { alreadyExists, type FieldViolation, invalidArgument } from '../../platf
 import { derivedId } from '../../platform/ids.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
+import type { FeastReader } from '../read-feast.ts';
 import { toScoreResponse, toTipScored } from '../tip-scored.ts';
 
 export interface ScoreDeps {
   readonly readPerson: PersonReader;
+  readonly readFeast: FeastReader;
   readonly decisionLog: DecisionLog;
   readonly policy: Policy;
   readonly clock: Clock;
@@ -27,22 +29,35 @@ export interface ScoreDeps {
 export type PersonReader = (...asked: Parameters<PersonStore['read']>) => Promise<Person | undefined>;
 
 /** Chooses one candidate, logs the decision, and only then answers. */
-export function createScore({ readPerson, decisionLog, policy, clock }: ScoreDeps) {
+export function createScore({ readPerson, readFeast, decisionLog, policy, clock }: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
     checkUniqueIds(request);
     const moment = readMoment(request.context, clock());
     const requestHash = hashRequest(ScoreRequestSchema, request);
     const decisionId = derivedId('oo.events.v1.TipScored', request.requestId);
 
+    const asked = readFeast(request.userId); // both at the same time
     const person = await readPerson(request.userId, decisionId, moment.nowMs);
-    if (person?.event) return answer(fromBinary(EnvelopeSchema, person.event), requestHash);
+    if (person?.decision) return repeat(person.decision.envelope, requestHash);
 
-    const profile = readProfile(request.profileFeatures, person?.buckets ?? noBuckets, moment.nowMs);
+    const feast = await asked;
+
+    const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
+    const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
     const decision = decide(policy, vectors, request.requestId);
 
     const readings = [...profile, ...moment.readings];
-    const scored = { request, requestHash, vectors, decision, moment, readings, snapshot: person?.snapshot ?? '' };
+    const scored = {
+      request,
+      requestHash,
+      vectors,
+      decision,
+      moment,
+      readings,
+      snapshot: person?.snapshot ?? '',
+      isFeastUnavailable: feast === undefined,
+    };
     const event = createEnvelope({
       eventId: decisionId,
       occurredAtMs: moment.nowMs,
@@ -53,6 +68,13 @@ export function createScore({ readPerson, decisionLog, policy, clock }: ScoreDep
     });
     return answer(await decisionLog.append(event), requestHash);
   };
+}
+
+/** Answers once more what was decided under the same id. */
+function repeat(envelope: Uint8Array | undefined, requestHash: Uint8Array): ScoreResponse {
+  if (!envelope)
+    throw alreadyExists('REQUEST_ID_REUSED', 'request_id was used before, too long ago to be answered again');
+  return answer(fromBinary(EnvelopeSchema, envelope), requestHash);
 }
 
 /** Answers from the event that stands. It may be that of another request under the same id: that one stays as it is. */

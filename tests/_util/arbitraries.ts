@@ -1,38 +1,71 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { toTimestamp } from '../../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 
-/** Valid events that move the profile features, of a few people, over a few months: close enough to collide. */
-export function anyPersonEvent(userIds: readonly string[] = ['u']): fc.Arbitrary<Envelope> {
-  const payload: fc.Arbitrary<Envelope['payload']> = fc.oneof(
-    fc.constant({ case: 'tipServed' as const, value: { tipId: 't' } }),
+type Payload = NonNullable<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>['payload']>;
+
+const tipIds = ['tip-1', 'tip-2', 'tip-3'];
+const decisionIds = ['0190a5d2-7b1c-8cc0-8a5e-2f1f6a5b3c1d', '0190A5D2-7b1c-8cc0-8a5e-2f1f6a5b3c1e'];
+const providers = ['todoist', 'google_health'];
+
+const tip = { tipId: fc.constantFrom(...tipIds), decisionId: fc.constantFrom('', ...decisionIds) };
+const words = { kind: fc.integer({ min: 0, max: 4 }), source: fc.integer({ min: 0, max: 3 }) };
+const small = fc.integer({ min: 0, max: 400 });
+
+const payloads = {
+  tipServed: fc.record({ ...tip, ...words }),
+  tipFeedback: fc.record(
+    {
+      ...tip,
+      reaction: fc.integer({ min: 1, max: 5 }),
+      dwellMs: fc.bigInt({ min: 0n, max: 2_592_000_000n }),
+      hourOfDay: fc.integer({ min: 0, max: 23 }),
+      dayOfWeek: fc.integer({ min: 1, max: 7 }),
+    },
+    { requiredKeys: ['tipId', 'decisionId', 'reaction'] },
+  ),
+  tipIgnored: fc.record({ ...tip, waitedMs: fc.constant(86_400_000n) }),
+  taskSynced: small.chain((openTasks) =>
     fc.record({
-      case: fc.constant('tipFeedback' as const),
-      value: fc.record(
-        {
-          tipId: fc.constant('t'),
-          reaction: fc.integer({ min: 1, max: 5 }),
-          dwellMs: fc.bigInt({ min: 0n, max: 2_592_000_000n }),
-          hourOfDay: fc.integer({ min: 0, max: 23 }),
-        },
-        { requiredKeys: ['tipId', 'reaction'] },
-      ),
+      provider: fc.constantFrom(...providers),
+      openTasks: fc.constant(openTasks),
+      overdueTasks: fc.integer({ min: 0, max: openTasks }),
     }),
-  ) as fc.Arbitrary<Envelope['payload']>;
+  ),
+  healthSampled: fc.record(
+    { provider: fc.constantFrom(...providers), steps: small, sleepMinutes: small, activeMinutes: small },
+    { requiredKeys: ['provider'] },
+  ),
+  integrationConnected: fc.record({ provider: fc.constantFrom(...providers) }),
+  integrationTokenExpired: fc.record({ provider: fc.constantFrom(...providers) }),
+} as const;
+
+const anyPayload = fc.oneof(
+  ...Object.entries(payloads).map(([name, value]) =>
+    (value as fc.Arbitrary<object>).map((fields) => ({ case: name, value: fields }) as Payload),
+  ),
+);
+
+/** Few instants, so that some events are at the very same time, over a few months, so that windows begin and end. */
+const anyInstant = fc.oneof(
+  fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 3) }),
+  fc.constantFrom(Date.UTC(2026, 1, 1), Date.UTC(2026, 1, 1, 12), Date.UTC(2026, 1, 28, 23, 59, 59, 999)),
+);
+
+/**
+ * Valid events that move the features, of a few people, over a few months: about few tips, decisions and providers, so
+ * that they meet in the same rows.
+ */
+export function anyPersonEvent(userIds: readonly string[] = ['u']): fc.Arbitrary<Envelope> {
   return fc
     .record({
       eventId: fc.uuid({ version: 7 }),
       userId: fc.constantFrom(...userIds),
-      occurredAtMs: fc.integer({ min: Date.UTC(2026, 0), max: Date.UTC(2026, 3) }),
-      payload,
+      atMs: anyInstant,
+      payload: anyPayload,
     })
-    .map(({ occurredAtMs, ...rest }) =>
-      create(EnvelopeSchema, {
-        ...rest,
-        occurredAt: toTimestamp(occurredAtMs),
-        schemaVersion: 'v1',
-        producer: 'test',
-      } as Parameters<typeof create<typeof EnvelopeSchema>>[1]),
+    .map(({ atMs, ...rest }) =>
+      create(EnvelopeSchema, { ...rest, occurredAt: toTimestamp(atMs), schemaVersion: 'v1', producer: 'test' }),
     );
 }

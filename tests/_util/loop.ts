@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { createEventPublisher, createTipClient, type EventPublisher, type TipClient } from '../../client/index.ts';
 import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
+import { createEventStore } from '../../features/event-store.ts';
 import type { Bus } from '../../platform/bus.ts';
 import { type Database, openDatabase } from '../../platform/database.ts';
 import { createLog } from '../../platform/log.ts';
@@ -57,7 +58,7 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
 
   const startReplica: Loop['startReplica'] = async (own = {}) => {
     const context = await createContext(
-      { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, ...config, ...own },
+      { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
       { database, bus, log: silent },
     );
     const server = createServer({ routes: createRoutes(context), authKeys: [], log: silent });
@@ -72,7 +73,8 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
   let running: Promise<void> | undefined;
   const startConsuming = () => {
     stop = new AbortController();
-    running = runConsumers({ bus, database, log: silent, durables: durablesOf(30_000), signal: stop.signal });
+    const eventStore = createEventStore(database);
+    running = runConsumers({ bus, eventStore, log: silent, durables: durablesOf(30_000), signal: stop.signal });
   };
   stack.defer(async () => {
     stop?.abort();

@@ -397,12 +397,23 @@ type FieldRefInputType<Model, FieldType> = Model extends never ? never : FieldRe
 
 
 export const ModelName = {
+  EventId: 'EventId',
   Event: 'Event',
+  DroppedPartition: 'DroppedPartition',
   UserDaily: 'UserDaily',
   UserHourly: 'UserHourly',
+  TipOutcome: 'TipOutcome',
+  UserTasks: 'UserTasks',
+  UserHealth: 'UserHealth',
+  UserIntegration: 'UserIntegration',
+  Population: 'Population',
   TipScore: 'TipScore',
   TipFeedback: 'TipFeedback',
-  GeneratedTip: 'GeneratedTip'
+  GeneratedTip: 'GeneratedTip',
+  DeadLetter: 'DeadLetter',
+  Erasure: 'Erasure',
+  ErasureSalt: 'ErasureSalt',
+  Rebuild: 'Rebuild'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -418,10 +429,84 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "event" | "userDaily" | "userHourly" | "tipScore" | "tipFeedback" | "generatedTip"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
+    EventId: {
+      payload: Prisma.$EventIdPayload<ExtArgs>
+      fields: Prisma.EventIdFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.EventIdFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.EventIdFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        findFirst: {
+          args: Prisma.EventIdFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.EventIdFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        findMany: {
+          args: Prisma.EventIdFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>[]
+        }
+        create: {
+          args: Prisma.EventIdCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        createMany: {
+          args: Prisma.EventIdCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.EventIdCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>[]
+        }
+        delete: {
+          args: Prisma.EventIdDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        update: {
+          args: Prisma.EventIdUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        deleteMany: {
+          args: Prisma.EventIdDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.EventIdUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.EventIdUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>[]
+        }
+        upsert: {
+          args: Prisma.EventIdUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$EventIdPayload>
+        }
+        aggregate: {
+          args: Prisma.EventIdAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateEventId>
+        }
+        groupBy: {
+          args: Prisma.EventIdGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.EventIdGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.EventIdCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.EventIdCountAggregateOutputType> | number
+        }
+      }
+    }
     Event: {
       payload: Prisma.$EventPayload<ExtArgs>
       fields: Prisma.EventFieldRefs
@@ -493,6 +578,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.EventCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.EventCountAggregateOutputType> | number
+        }
+      }
+    }
+    DroppedPartition: {
+      payload: Prisma.$DroppedPartitionPayload<ExtArgs>
+      fields: Prisma.DroppedPartitionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.DroppedPartitionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.DroppedPartitionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        findFirst: {
+          args: Prisma.DroppedPartitionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.DroppedPartitionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        findMany: {
+          args: Prisma.DroppedPartitionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>[]
+        }
+        create: {
+          args: Prisma.DroppedPartitionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        createMany: {
+          args: Prisma.DroppedPartitionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.DroppedPartitionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>[]
+        }
+        delete: {
+          args: Prisma.DroppedPartitionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        update: {
+          args: Prisma.DroppedPartitionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        deleteMany: {
+          args: Prisma.DroppedPartitionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.DroppedPartitionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.DroppedPartitionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>[]
+        }
+        upsert: {
+          args: Prisma.DroppedPartitionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DroppedPartitionPayload>
+        }
+        aggregate: {
+          args: Prisma.DroppedPartitionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateDroppedPartition>
+        }
+        groupBy: {
+          args: Prisma.DroppedPartitionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DroppedPartitionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.DroppedPartitionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DroppedPartitionCountAggregateOutputType> | number
         }
       }
     }
@@ -641,6 +800,376 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.UserHourlyCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.UserHourlyCountAggregateOutputType> | number
+        }
+      }
+    }
+    TipOutcome: {
+      payload: Prisma.$TipOutcomePayload<ExtArgs>
+      fields: Prisma.TipOutcomeFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.TipOutcomeFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.TipOutcomeFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        findFirst: {
+          args: Prisma.TipOutcomeFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.TipOutcomeFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        findMany: {
+          args: Prisma.TipOutcomeFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>[]
+        }
+        create: {
+          args: Prisma.TipOutcomeCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        createMany: {
+          args: Prisma.TipOutcomeCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.TipOutcomeCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>[]
+        }
+        delete: {
+          args: Prisma.TipOutcomeDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        update: {
+          args: Prisma.TipOutcomeUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        deleteMany: {
+          args: Prisma.TipOutcomeDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.TipOutcomeUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.TipOutcomeUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>[]
+        }
+        upsert: {
+          args: Prisma.TipOutcomeUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TipOutcomePayload>
+        }
+        aggregate: {
+          args: Prisma.TipOutcomeAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateTipOutcome>
+        }
+        groupBy: {
+          args: Prisma.TipOutcomeGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TipOutcomeGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.TipOutcomeCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TipOutcomeCountAggregateOutputType> | number
+        }
+      }
+    }
+    UserTasks: {
+      payload: Prisma.$UserTasksPayload<ExtArgs>
+      fields: Prisma.UserTasksFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.UserTasksFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.UserTasksFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        findFirst: {
+          args: Prisma.UserTasksFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.UserTasksFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        findMany: {
+          args: Prisma.UserTasksFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>[]
+        }
+        create: {
+          args: Prisma.UserTasksCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        createMany: {
+          args: Prisma.UserTasksCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.UserTasksCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>[]
+        }
+        delete: {
+          args: Prisma.UserTasksDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        update: {
+          args: Prisma.UserTasksUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        deleteMany: {
+          args: Prisma.UserTasksDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.UserTasksUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.UserTasksUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>[]
+        }
+        upsert: {
+          args: Prisma.UserTasksUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserTasksPayload>
+        }
+        aggregate: {
+          args: Prisma.UserTasksAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateUserTasks>
+        }
+        groupBy: {
+          args: Prisma.UserTasksGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserTasksGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.UserTasksCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserTasksCountAggregateOutputType> | number
+        }
+      }
+    }
+    UserHealth: {
+      payload: Prisma.$UserHealthPayload<ExtArgs>
+      fields: Prisma.UserHealthFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.UserHealthFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.UserHealthFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        findFirst: {
+          args: Prisma.UserHealthFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.UserHealthFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        findMany: {
+          args: Prisma.UserHealthFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>[]
+        }
+        create: {
+          args: Prisma.UserHealthCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        createMany: {
+          args: Prisma.UserHealthCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.UserHealthCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>[]
+        }
+        delete: {
+          args: Prisma.UserHealthDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        update: {
+          args: Prisma.UserHealthUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        deleteMany: {
+          args: Prisma.UserHealthDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.UserHealthUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.UserHealthUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>[]
+        }
+        upsert: {
+          args: Prisma.UserHealthUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserHealthPayload>
+        }
+        aggregate: {
+          args: Prisma.UserHealthAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateUserHealth>
+        }
+        groupBy: {
+          args: Prisma.UserHealthGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserHealthGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.UserHealthCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserHealthCountAggregateOutputType> | number
+        }
+      }
+    }
+    UserIntegration: {
+      payload: Prisma.$UserIntegrationPayload<ExtArgs>
+      fields: Prisma.UserIntegrationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.UserIntegrationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.UserIntegrationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        findFirst: {
+          args: Prisma.UserIntegrationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.UserIntegrationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        findMany: {
+          args: Prisma.UserIntegrationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>[]
+        }
+        create: {
+          args: Prisma.UserIntegrationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        createMany: {
+          args: Prisma.UserIntegrationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.UserIntegrationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>[]
+        }
+        delete: {
+          args: Prisma.UserIntegrationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        update: {
+          args: Prisma.UserIntegrationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        deleteMany: {
+          args: Prisma.UserIntegrationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.UserIntegrationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.UserIntegrationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>[]
+        }
+        upsert: {
+          args: Prisma.UserIntegrationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$UserIntegrationPayload>
+        }
+        aggregate: {
+          args: Prisma.UserIntegrationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateUserIntegration>
+        }
+        groupBy: {
+          args: Prisma.UserIntegrationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserIntegrationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.UserIntegrationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.UserIntegrationCountAggregateOutputType> | number
+        }
+      }
+    }
+    Population: {
+      payload: Prisma.$PopulationPayload<ExtArgs>
+      fields: Prisma.PopulationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PopulationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PopulationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        findFirst: {
+          args: Prisma.PopulationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PopulationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        findMany: {
+          args: Prisma.PopulationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>[]
+        }
+        create: {
+          args: Prisma.PopulationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        createMany: {
+          args: Prisma.PopulationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PopulationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>[]
+        }
+        delete: {
+          args: Prisma.PopulationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        update: {
+          args: Prisma.PopulationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        deleteMany: {
+          args: Prisma.PopulationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PopulationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PopulationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>[]
+        }
+        upsert: {
+          args: Prisma.PopulationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PopulationPayload>
+        }
+        aggregate: {
+          args: Prisma.PopulationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePopulation>
+        }
+        groupBy: {
+          args: Prisma.PopulationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PopulationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PopulationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PopulationCountAggregateOutputType> | number
         }
       }
     }
@@ -866,6 +1395,302 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    DeadLetter: {
+      payload: Prisma.$DeadLetterPayload<ExtArgs>
+      fields: Prisma.DeadLetterFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.DeadLetterFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.DeadLetterFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        findFirst: {
+          args: Prisma.DeadLetterFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.DeadLetterFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        findMany: {
+          args: Prisma.DeadLetterFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>[]
+        }
+        create: {
+          args: Prisma.DeadLetterCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        createMany: {
+          args: Prisma.DeadLetterCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.DeadLetterCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>[]
+        }
+        delete: {
+          args: Prisma.DeadLetterDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        update: {
+          args: Prisma.DeadLetterUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        deleteMany: {
+          args: Prisma.DeadLetterDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.DeadLetterUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.DeadLetterUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>[]
+        }
+        upsert: {
+          args: Prisma.DeadLetterUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeadLetterPayload>
+        }
+        aggregate: {
+          args: Prisma.DeadLetterAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateDeadLetter>
+        }
+        groupBy: {
+          args: Prisma.DeadLetterGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeadLetterGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.DeadLetterCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeadLetterCountAggregateOutputType> | number
+        }
+      }
+    }
+    Erasure: {
+      payload: Prisma.$ErasurePayload<ExtArgs>
+      fields: Prisma.ErasureFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ErasureFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ErasureFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        findFirst: {
+          args: Prisma.ErasureFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ErasureFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        findMany: {
+          args: Prisma.ErasureFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>[]
+        }
+        create: {
+          args: Prisma.ErasureCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        createMany: {
+          args: Prisma.ErasureCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ErasureCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>[]
+        }
+        delete: {
+          args: Prisma.ErasureDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        update: {
+          args: Prisma.ErasureUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        deleteMany: {
+          args: Prisma.ErasureDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ErasureUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ErasureUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>[]
+        }
+        upsert: {
+          args: Prisma.ErasureUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasurePayload>
+        }
+        aggregate: {
+          args: Prisma.ErasureAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateErasure>
+        }
+        groupBy: {
+          args: Prisma.ErasureGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ErasureGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ErasureCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ErasureCountAggregateOutputType> | number
+        }
+      }
+    }
+    ErasureSalt: {
+      payload: Prisma.$ErasureSaltPayload<ExtArgs>
+      fields: Prisma.ErasureSaltFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ErasureSaltFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ErasureSaltFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        findFirst: {
+          args: Prisma.ErasureSaltFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ErasureSaltFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        findMany: {
+          args: Prisma.ErasureSaltFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>[]
+        }
+        create: {
+          args: Prisma.ErasureSaltCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        createMany: {
+          args: Prisma.ErasureSaltCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ErasureSaltCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>[]
+        }
+        delete: {
+          args: Prisma.ErasureSaltDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        update: {
+          args: Prisma.ErasureSaltUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        deleteMany: {
+          args: Prisma.ErasureSaltDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ErasureSaltUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ErasureSaltUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>[]
+        }
+        upsert: {
+          args: Prisma.ErasureSaltUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ErasureSaltPayload>
+        }
+        aggregate: {
+          args: Prisma.ErasureSaltAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateErasureSalt>
+        }
+        groupBy: {
+          args: Prisma.ErasureSaltGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ErasureSaltGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ErasureSaltCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ErasureSaltCountAggregateOutputType> | number
+        }
+      }
+    }
+    Rebuild: {
+      payload: Prisma.$RebuildPayload<ExtArgs>
+      fields: Prisma.RebuildFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RebuildFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RebuildFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        findFirst: {
+          args: Prisma.RebuildFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RebuildFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        findMany: {
+          args: Prisma.RebuildFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>[]
+        }
+        create: {
+          args: Prisma.RebuildCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        createMany: {
+          args: Prisma.RebuildCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RebuildCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>[]
+        }
+        delete: {
+          args: Prisma.RebuildDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        update: {
+          args: Prisma.RebuildUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        deleteMany: {
+          args: Prisma.RebuildDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RebuildUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RebuildUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>[]
+        }
+        upsert: {
+          args: Prisma.RebuildUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RebuildPayload>
+        }
+        aggregate: {
+          args: Prisma.RebuildAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRebuild>
+        }
+        groupBy: {
+          args: Prisma.RebuildGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RebuildGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RebuildCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RebuildCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -905,18 +1730,37 @@ export const TransactionIsolationLevel = runtime.makeStrictEnum({
 export type TransactionIsolationLevel = (typeof TransactionIsolationLevel)[keyof typeof TransactionIsolationLevel]
 
 
+export const EventIdScalarFieldEnum = {
+  eventId: 'eventId'
+} as const
+
+export type EventIdScalarFieldEnum = (typeof EventIdScalarFieldEnum)[keyof typeof EventIdScalarFieldEnum]
+
+
 export const EventScalarFieldEnum = {
   eventId: 'eventId',
   type: 'type',
   userId: 'userId',
   occurredAt: 'occurredAt',
   receivedAt: 'receivedAt',
+  storedOn: 'storedOn',
   schemaVersion: 'schemaVersion',
   producer: 'producer',
   envelope: 'envelope'
 } as const
 
 export type EventScalarFieldEnum = (typeof EventScalarFieldEnum)[keyof typeof EventScalarFieldEnum]
+
+
+export const DroppedPartitionScalarFieldEnum = {
+  name: 'name',
+  fromDay: 'fromDay',
+  toDay: 'toDay',
+  events: 'events',
+  droppedAt: 'droppedAt'
+} as const
+
+export type DroppedPartitionScalarFieldEnum = (typeof DroppedPartitionScalarFieldEnum)[keyof typeof DroppedPartitionScalarFieldEnum]
 
 
 export const UserDailyScalarFieldEnum = {
@@ -942,10 +1786,78 @@ export const UserHourlyScalarFieldEnum = {
   day: 'day',
   hour: 'hour',
   done: 'done',
+  weekday: 'weekday',
   lastDoneAt: 'lastDoneAt'
 } as const
 
 export type UserHourlyScalarFieldEnum = (typeof UserHourlyScalarFieldEnum)[keyof typeof UserHourlyScalarFieldEnum]
+
+
+export const TipOutcomeScalarFieldEnum = {
+  userId: 'userId',
+  tipId: 'tipId',
+  decisionId: 'decisionId',
+  decidedAt: 'decidedAt',
+  servedAt: 'servedAt',
+  tipKind: 'tipKind',
+  tipSource: 'tipSource',
+  outcomeRank: 'outcomeRank',
+  outcomeAt: 'outcomeAt',
+  outcomeEventId: 'outcomeEventId',
+  outcome: 'outcome',
+  dwellMs: 'dwellMs'
+} as const
+
+export type TipOutcomeScalarFieldEnum = (typeof TipOutcomeScalarFieldEnum)[keyof typeof TipOutcomeScalarFieldEnum]
+
+
+export const UserTasksScalarFieldEnum = {
+  userId: 'userId',
+  provider: 'provider',
+  syncedAt: 'syncedAt',
+  syncedEventId: 'syncedEventId',
+  openTasks: 'openTasks',
+  overdueTasks: 'overdueTasks'
+} as const
+
+export type UserTasksScalarFieldEnum = (typeof UserTasksScalarFieldEnum)[keyof typeof UserTasksScalarFieldEnum]
+
+
+export const UserHealthScalarFieldEnum = {
+  userId: 'userId',
+  day: 'day',
+  measure: 'measure',
+  provider: 'provider',
+  sampledAt: 'sampledAt',
+  sampledEventId: 'sampledEventId',
+  value: 'value'
+} as const
+
+export type UserHealthScalarFieldEnum = (typeof UserHealthScalarFieldEnum)[keyof typeof UserHealthScalarFieldEnum]
+
+
+export const UserIntegrationScalarFieldEnum = {
+  userId: 'userId',
+  provider: 'provider',
+  changedAt: 'changedAt',
+  changedEventId: 'changedEventId',
+  status: 'status'
+} as const
+
+export type UserIntegrationScalarFieldEnum = (typeof UserIntegrationScalarFieldEnum)[keyof typeof UserIntegrationScalarFieldEnum]
+
+
+export const PopulationScalarFieldEnum = {
+  measuredAt: 'measuredAt',
+  dimension: 'dimension',
+  value: 'value',
+  served: 'served',
+  done: 'done',
+  dismissed: 'dismissed',
+  snoozed: 'snoozed'
+} as const
+
+export type PopulationScalarFieldEnum = (typeof PopulationScalarFieldEnum)[keyof typeof PopulationScalarFieldEnum]
 
 
 export const TipScoreScalarFieldEnum = {
@@ -1001,12 +1913,73 @@ export const GeneratedTipScalarFieldEnum = {
 export type GeneratedTipScalarFieldEnum = (typeof GeneratedTipScalarFieldEnum)[keyof typeof GeneratedTipScalarFieldEnum]
 
 
+export const DeadLetterScalarFieldEnum = {
+  id: 'id',
+  stream: 'stream',
+  streamSequence: 'streamSequence',
+  subject: 'subject',
+  headers: 'headers',
+  data: 'data',
+  eventId: 'eventId',
+  userId: 'userId',
+  reason: 'reason',
+  error: 'error',
+  deliveries: 'deliveries',
+  firstSeenAt: 'firstSeenAt',
+  lastSeenAt: 'lastSeenAt',
+  replayedAt: 'replayedAt',
+  sequences: 'sequences'
+} as const
+
+export type DeadLetterScalarFieldEnum = (typeof DeadLetterScalarFieldEnum)[keyof typeof DeadLetterScalarFieldEnum]
+
+
+export const ErasureScalarFieldEnum = {
+  userHash: 'userHash',
+  erasedAt: 'erasedAt',
+  reason: 'reason',
+  rowsRemoved: 'rowsRemoved',
+  refusedEvents: 'refusedEvents'
+} as const
+
+export type ErasureScalarFieldEnum = (typeof ErasureScalarFieldEnum)[keyof typeof ErasureScalarFieldEnum]
+
+
+export const ErasureSaltScalarFieldEnum = {
+  id: 'id',
+  salt: 'salt'
+} as const
+
+export type ErasureSaltScalarFieldEnum = (typeof ErasureSaltScalarFieldEnum)[keyof typeof ErasureSaltScalarFieldEnum]
+
+
+export const RebuildScalarFieldEnum = {
+  id: 'id',
+  scope: 'scope',
+  startedAt: 'startedAt',
+  doneUpTo: 'doneUpTo',
+  people: 'people',
+  events: 'events',
+  rowsChanged: 'rowsChanged',
+  finishedAt: 'finishedAt'
+} as const
+
+export type RebuildScalarFieldEnum = (typeof RebuildScalarFieldEnum)[keyof typeof RebuildScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
 } as const
 
 export type SortOrder = (typeof SortOrder)[keyof typeof SortOrder]
+
+
+export const JsonNullValueInput = {
+  JsonNull: JsonNull
+} as const
+
+export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
 
 
 export const QueryMode = {
@@ -1023,6 +1996,15 @@ export const NullsOrder = {
 } as const
 
 export type NullsOrder = (typeof NullsOrder)[keyof typeof NullsOrder]
+
+
+export const JsonNullValueFilter = {
+  DbNull: DbNull,
+  JsonNull: JsonNull,
+  AnyNull: AnyNull
+} as const
+
+export type JsonNullValueFilter = (typeof JsonNullValueFilter)[keyof typeof JsonNullValueFilter]
 
 
 
@@ -1074,20 +2056,6 @@ export type ListBytesFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaMode
 
 
 /**
- * Reference to a field of type 'Int'
- */
-export type IntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Int'>
-    
-
-
-/**
- * Reference to a field of type 'Int[]'
- */
-export type ListIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Int[]'>
-    
-
-
-/**
  * Reference to a field of type 'BigInt'
  */
 export type BigIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'BigInt'>
@@ -1102,6 +2070,20 @@ export type ListBigIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaMod
 
 
 /**
+ * Reference to a field of type 'Int'
+ */
+export type IntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Int'>
+    
+
+
+/**
+ * Reference to a field of type 'Int[]'
+ */
+export type ListIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Int[]'>
+    
+
+
+/**
  * Reference to a field of type 'Float'
  */
 export type FloatFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Float'>
@@ -1112,6 +2094,27 @@ export type FloatFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, '
  * Reference to a field of type 'Float[]'
  */
 export type ListFloatFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Float[]'>
+    
+
+
+/**
+ * Reference to a field of type 'Json'
+ */
+export type JsonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Json'>
+    
+
+
+/**
+ * Reference to a field of type 'QueryMode'
+ */
+export type EnumQueryModeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'QueryMode'>
+    
+
+
+/**
+ * Reference to a field of type 'Boolean'
+ */
+export type BooleanFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Boolean'>
     
 
 /**
@@ -1265,12 +2268,23 @@ export interface PrismaClientOptionsWithAdapter extends PrismaClientBaseOptions 
  */
 export type PrismaClientOptions = PrismaClientOptionsWithAccelerateUrl | PrismaClientOptionsWithAdapter
 export type GlobalOmitConfig = {
+  eventId?: Prisma.EventIdOmit
   event?: Prisma.EventOmit
+  droppedPartition?: Prisma.DroppedPartitionOmit
   userDaily?: Prisma.UserDailyOmit
   userHourly?: Prisma.UserHourlyOmit
+  tipOutcome?: Prisma.TipOutcomeOmit
+  userTasks?: Prisma.UserTasksOmit
+  userHealth?: Prisma.UserHealthOmit
+  userIntegration?: Prisma.UserIntegrationOmit
+  population?: Prisma.PopulationOmit
   tipScore?: Prisma.TipScoreOmit
   tipFeedback?: Prisma.TipFeedbackOmit
   generatedTip?: Prisma.GeneratedTipOmit
+  deadLetter?: Prisma.DeadLetterOmit
+  erasure?: Prisma.ErasureOmit
+  erasureSalt?: Prisma.ErasureSaltOmit
+  rebuild?: Prisma.RebuildOmit
 }
 
 /* Types for Logging */

@@ -51,12 +51,23 @@ export const AnyNull = runtime.AnyNull
 
 
 export const ModelName = {
+  EventId: 'EventId',
   Event: 'Event',
+  DroppedPartition: 'DroppedPartition',
   UserDaily: 'UserDaily',
   UserHourly: 'UserHourly',
+  TipOutcome: 'TipOutcome',
+  UserTasks: 'UserTasks',
+  UserHealth: 'UserHealth',
+  UserIntegration: 'UserIntegration',
+  Population: 'Population',
   TipScore: 'TipScore',
   TipFeedback: 'TipFeedback',
-  GeneratedTip: 'GeneratedTip'
+  GeneratedTip: 'GeneratedTip',
+  DeadLetter: 'DeadLetter',
+  Erasure: 'Erasure',
+  ErasureSalt: 'ErasureSalt',
+  Rebuild: 'Rebuild'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -75,18 +86,37 @@ export const TransactionIsolationLevel = runtime.makeStrictEnum({
 export type TransactionIsolationLevel = (typeof TransactionIsolationLevel)[keyof typeof TransactionIsolationLevel]
 
 
+export const EventIdScalarFieldEnum = {
+  eventId: 'eventId'
+} as const
+
+export type EventIdScalarFieldEnum = (typeof EventIdScalarFieldEnum)[keyof typeof EventIdScalarFieldEnum]
+
+
 export const EventScalarFieldEnum = {
   eventId: 'eventId',
   type: 'type',
   userId: 'userId',
   occurredAt: 'occurredAt',
   receivedAt: 'receivedAt',
+  storedOn: 'storedOn',
   schemaVersion: 'schemaVersion',
   producer: 'producer',
   envelope: 'envelope'
 } as const
 
 export type EventScalarFieldEnum = (typeof EventScalarFieldEnum)[keyof typeof EventScalarFieldEnum]
+
+
+export const DroppedPartitionScalarFieldEnum = {
+  name: 'name',
+  fromDay: 'fromDay',
+  toDay: 'toDay',
+  events: 'events',
+  droppedAt: 'droppedAt'
+} as const
+
+export type DroppedPartitionScalarFieldEnum = (typeof DroppedPartitionScalarFieldEnum)[keyof typeof DroppedPartitionScalarFieldEnum]
 
 
 export const UserDailyScalarFieldEnum = {
@@ -112,10 +142,78 @@ export const UserHourlyScalarFieldEnum = {
   day: 'day',
   hour: 'hour',
   done: 'done',
+  weekday: 'weekday',
   lastDoneAt: 'lastDoneAt'
 } as const
 
 export type UserHourlyScalarFieldEnum = (typeof UserHourlyScalarFieldEnum)[keyof typeof UserHourlyScalarFieldEnum]
+
+
+export const TipOutcomeScalarFieldEnum = {
+  userId: 'userId',
+  tipId: 'tipId',
+  decisionId: 'decisionId',
+  decidedAt: 'decidedAt',
+  servedAt: 'servedAt',
+  tipKind: 'tipKind',
+  tipSource: 'tipSource',
+  outcomeRank: 'outcomeRank',
+  outcomeAt: 'outcomeAt',
+  outcomeEventId: 'outcomeEventId',
+  outcome: 'outcome',
+  dwellMs: 'dwellMs'
+} as const
+
+export type TipOutcomeScalarFieldEnum = (typeof TipOutcomeScalarFieldEnum)[keyof typeof TipOutcomeScalarFieldEnum]
+
+
+export const UserTasksScalarFieldEnum = {
+  userId: 'userId',
+  provider: 'provider',
+  syncedAt: 'syncedAt',
+  syncedEventId: 'syncedEventId',
+  openTasks: 'openTasks',
+  overdueTasks: 'overdueTasks'
+} as const
+
+export type UserTasksScalarFieldEnum = (typeof UserTasksScalarFieldEnum)[keyof typeof UserTasksScalarFieldEnum]
+
+
+export const UserHealthScalarFieldEnum = {
+  userId: 'userId',
+  day: 'day',
+  measure: 'measure',
+  provider: 'provider',
+  sampledAt: 'sampledAt',
+  sampledEventId: 'sampledEventId',
+  value: 'value'
+} as const
+
+export type UserHealthScalarFieldEnum = (typeof UserHealthScalarFieldEnum)[keyof typeof UserHealthScalarFieldEnum]
+
+
+export const UserIntegrationScalarFieldEnum = {
+  userId: 'userId',
+  provider: 'provider',
+  changedAt: 'changedAt',
+  changedEventId: 'changedEventId',
+  status: 'status'
+} as const
+
+export type UserIntegrationScalarFieldEnum = (typeof UserIntegrationScalarFieldEnum)[keyof typeof UserIntegrationScalarFieldEnum]
+
+
+export const PopulationScalarFieldEnum = {
+  measuredAt: 'measuredAt',
+  dimension: 'dimension',
+  value: 'value',
+  served: 'served',
+  done: 'done',
+  dismissed: 'dismissed',
+  snoozed: 'snoozed'
+} as const
+
+export type PopulationScalarFieldEnum = (typeof PopulationScalarFieldEnum)[keyof typeof PopulationScalarFieldEnum]
 
 
 export const TipScoreScalarFieldEnum = {
@@ -171,12 +269,73 @@ export const GeneratedTipScalarFieldEnum = {
 export type GeneratedTipScalarFieldEnum = (typeof GeneratedTipScalarFieldEnum)[keyof typeof GeneratedTipScalarFieldEnum]
 
 
+export const DeadLetterScalarFieldEnum = {
+  id: 'id',
+  stream: 'stream',
+  streamSequence: 'streamSequence',
+  subject: 'subject',
+  headers: 'headers',
+  data: 'data',
+  eventId: 'eventId',
+  userId: 'userId',
+  reason: 'reason',
+  error: 'error',
+  deliveries: 'deliveries',
+  firstSeenAt: 'firstSeenAt',
+  lastSeenAt: 'lastSeenAt',
+  replayedAt: 'replayedAt',
+  sequences: 'sequences'
+} as const
+
+export type DeadLetterScalarFieldEnum = (typeof DeadLetterScalarFieldEnum)[keyof typeof DeadLetterScalarFieldEnum]
+
+
+export const ErasureScalarFieldEnum = {
+  userHash: 'userHash',
+  erasedAt: 'erasedAt',
+  reason: 'reason',
+  rowsRemoved: 'rowsRemoved',
+  refusedEvents: 'refusedEvents'
+} as const
+
+export type ErasureScalarFieldEnum = (typeof ErasureScalarFieldEnum)[keyof typeof ErasureScalarFieldEnum]
+
+
+export const ErasureSaltScalarFieldEnum = {
+  id: 'id',
+  salt: 'salt'
+} as const
+
+export type ErasureSaltScalarFieldEnum = (typeof ErasureSaltScalarFieldEnum)[keyof typeof ErasureSaltScalarFieldEnum]
+
+
+export const RebuildScalarFieldEnum = {
+  id: 'id',
+  scope: 'scope',
+  startedAt: 'startedAt',
+  doneUpTo: 'doneUpTo',
+  people: 'people',
+  events: 'events',
+  rowsChanged: 'rowsChanged',
+  finishedAt: 'finishedAt'
+} as const
+
+export type RebuildScalarFieldEnum = (typeof RebuildScalarFieldEnum)[keyof typeof RebuildScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
 } as const
 
 export type SortOrder = (typeof SortOrder)[keyof typeof SortOrder]
+
+
+export const JsonNullValueInput = {
+  JsonNull: JsonNull
+} as const
+
+export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
 
 
 export const QueryMode = {
@@ -193,4 +352,13 @@ export const NullsOrder = {
 } as const
 
 export type NullsOrder = (typeof NullsOrder)[keyof typeof NullsOrder]
+
+
+export const JsonNullValueFilter = {
+  DbNull: DbNull,
+  JsonNull: JsonNull,
+  AnyNull: AnyNull
+} as const
+
+export type JsonNullValueFilter = (typeof JsonNullValueFilter)[keyof typeof JsonNullValueFilter]
 

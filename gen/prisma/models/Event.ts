@@ -14,8 +14,8 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model Event
- * Every event that counted, once: the inbox that makes delivery exactly-once in effect, and the record of truth that
- * every other table can be rebuilt from.
+ * Every event that counted, once: the record of truth that every other table can be rebuilt from. Partitioned by the
+ * month in which it was stored, see features/partitions-store.ts.
  */
 export type EventModel = runtime.Types.Result.DefaultSelection<Prisma.$EventPayload>
 
@@ -31,6 +31,7 @@ export type EventMinAggregateOutputType = {
   userId: string | null
   occurredAt: Date | null
   receivedAt: Date | null
+  storedOn: Date | null
   schemaVersion: string | null
   producer: string | null
   envelope: runtime.Bytes | null
@@ -42,6 +43,7 @@ export type EventMaxAggregateOutputType = {
   userId: string | null
   occurredAt: Date | null
   receivedAt: Date | null
+  storedOn: Date | null
   schemaVersion: string | null
   producer: string | null
   envelope: runtime.Bytes | null
@@ -53,6 +55,7 @@ export type EventCountAggregateOutputType = {
   userId: number
   occurredAt: number
   receivedAt: number
+  storedOn: number
   schemaVersion: number
   producer: number
   envelope: number
@@ -66,6 +69,7 @@ export type EventMinAggregateInputType = {
   userId?: true
   occurredAt?: true
   receivedAt?: true
+  storedOn?: true
   schemaVersion?: true
   producer?: true
   envelope?: true
@@ -77,6 +81,7 @@ export type EventMaxAggregateInputType = {
   userId?: true
   occurredAt?: true
   receivedAt?: true
+  storedOn?: true
   schemaVersion?: true
   producer?: true
   envelope?: true
@@ -88,6 +93,7 @@ export type EventCountAggregateInputType = {
   userId?: true
   occurredAt?: true
   receivedAt?: true
+  storedOn?: true
   schemaVersion?: true
   producer?: true
   envelope?: true
@@ -172,6 +178,7 @@ export type EventGroupByOutputType = {
   userId: string
   occurredAt: Date
   receivedAt: Date
+  storedOn: Date
   schemaVersion: string
   producer: string
   envelope: runtime.Bytes
@@ -204,6 +211,7 @@ export type EventWhereInput = {
   userId?: Prisma.StringFilter<"Event"> | string
   occurredAt?: Prisma.DateTimeFilter<"Event"> | Date | string
   receivedAt?: Prisma.DateTimeFilter<"Event"> | Date | string
+  storedOn?: Prisma.DateTimeFilter<"Event"> | Date | string
   schemaVersion?: Prisma.StringFilter<"Event"> | string
   producer?: Prisma.StringFilter<"Event"> | string
   envelope?: Prisma.BytesFilter<"Event"> | runtime.Bytes
@@ -215,24 +223,27 @@ export type EventOrderByWithRelationInput = {
   userId?: Prisma.SortOrder
   occurredAt?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
+  storedOn?: Prisma.SortOrder
   schemaVersion?: Prisma.SortOrder
   producer?: Prisma.SortOrder
   envelope?: Prisma.SortOrder
 }
 
 export type EventWhereUniqueInput = Prisma.AtLeast<{
-  eventId?: string
+  userId_eventId_storedOn?: Prisma.EventUserIdEventIdStoredOnCompoundUniqueInput
   AND?: Prisma.EventWhereInput | Prisma.EventWhereInput[]
   OR?: Prisma.EventWhereInput[]
   NOT?: Prisma.EventWhereInput | Prisma.EventWhereInput[]
+  eventId?: Prisma.UuidFilter<"Event"> | string
   type?: Prisma.StringFilter<"Event"> | string
   userId?: Prisma.StringFilter<"Event"> | string
   occurredAt?: Prisma.DateTimeFilter<"Event"> | Date | string
   receivedAt?: Prisma.DateTimeFilter<"Event"> | Date | string
+  storedOn?: Prisma.DateTimeFilter<"Event"> | Date | string
   schemaVersion?: Prisma.StringFilter<"Event"> | string
   producer?: Prisma.StringFilter<"Event"> | string
   envelope?: Prisma.BytesFilter<"Event"> | runtime.Bytes
-}, "eventId">
+}, "userId_eventId_storedOn">
 
 export type EventOrderByWithAggregationInput = {
   eventId?: Prisma.SortOrder
@@ -240,6 +251,7 @@ export type EventOrderByWithAggregationInput = {
   userId?: Prisma.SortOrder
   occurredAt?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
+  storedOn?: Prisma.SortOrder
   schemaVersion?: Prisma.SortOrder
   producer?: Prisma.SortOrder
   envelope?: Prisma.SortOrder
@@ -257,6 +269,7 @@ export type EventScalarWhereWithAggregatesInput = {
   userId?: Prisma.StringWithAggregatesFilter<"Event"> | string
   occurredAt?: Prisma.DateTimeWithAggregatesFilter<"Event"> | Date | string
   receivedAt?: Prisma.DateTimeWithAggregatesFilter<"Event"> | Date | string
+  storedOn?: Prisma.DateTimeWithAggregatesFilter<"Event"> | Date | string
   schemaVersion?: Prisma.StringWithAggregatesFilter<"Event"> | string
   producer?: Prisma.StringWithAggregatesFilter<"Event"> | string
   envelope?: Prisma.BytesWithAggregatesFilter<"Event"> | runtime.Bytes
@@ -268,6 +281,7 @@ export type EventCreateInput = {
   userId: string
   occurredAt: Date | string
   receivedAt?: Date | string
+  storedOn?: Date | string
   schemaVersion: string
   producer: string
   envelope: runtime.Bytes
@@ -279,6 +293,7 @@ export type EventUncheckedCreateInput = {
   userId: string
   occurredAt: Date | string
   receivedAt?: Date | string
+  storedOn?: Date | string
   schemaVersion: string
   producer: string
   envelope: runtime.Bytes
@@ -290,6 +305,7 @@ export type EventUpdateInput = {
   userId?: Prisma.StringFieldUpdateOperationsInput | string
   occurredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  storedOn?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   schemaVersion?: Prisma.StringFieldUpdateOperationsInput | string
   producer?: Prisma.StringFieldUpdateOperationsInput | string
   envelope?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
@@ -301,6 +317,7 @@ export type EventUncheckedUpdateInput = {
   userId?: Prisma.StringFieldUpdateOperationsInput | string
   occurredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  storedOn?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   schemaVersion?: Prisma.StringFieldUpdateOperationsInput | string
   producer?: Prisma.StringFieldUpdateOperationsInput | string
   envelope?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
@@ -312,6 +329,7 @@ export type EventCreateManyInput = {
   userId: string
   occurredAt: Date | string
   receivedAt?: Date | string
+  storedOn?: Date | string
   schemaVersion: string
   producer: string
   envelope: runtime.Bytes
@@ -323,6 +341,7 @@ export type EventUpdateManyMutationInput = {
   userId?: Prisma.StringFieldUpdateOperationsInput | string
   occurredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  storedOn?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   schemaVersion?: Prisma.StringFieldUpdateOperationsInput | string
   producer?: Prisma.StringFieldUpdateOperationsInput | string
   envelope?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
@@ -334,9 +353,16 @@ export type EventUncheckedUpdateManyInput = {
   userId?: Prisma.StringFieldUpdateOperationsInput | string
   occurredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  storedOn?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   schemaVersion?: Prisma.StringFieldUpdateOperationsInput | string
   producer?: Prisma.StringFieldUpdateOperationsInput | string
   envelope?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+}
+
+export type EventUserIdEventIdStoredOnCompoundUniqueInput = {
+  userId: string
+  eventId: string
+  storedOn: Date | string
 }
 
 export type EventCountOrderByAggregateInput = {
@@ -345,6 +371,7 @@ export type EventCountOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   occurredAt?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
+  storedOn?: Prisma.SortOrder
   schemaVersion?: Prisma.SortOrder
   producer?: Prisma.SortOrder
   envelope?: Prisma.SortOrder
@@ -356,6 +383,7 @@ export type EventMaxOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   occurredAt?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
+  storedOn?: Prisma.SortOrder
   schemaVersion?: Prisma.SortOrder
   producer?: Prisma.SortOrder
   envelope?: Prisma.SortOrder
@@ -367,13 +395,10 @@ export type EventMinOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   occurredAt?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
+  storedOn?: Prisma.SortOrder
   schemaVersion?: Prisma.SortOrder
   producer?: Prisma.SortOrder
   envelope?: Prisma.SortOrder
-}
-
-export type StringFieldUpdateOperationsInput = {
-  set?: string
 }
 
 export type DateTimeFieldUpdateOperationsInput = {
@@ -392,6 +417,7 @@ export type EventSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   userId?: boolean
   occurredAt?: boolean
   receivedAt?: boolean
+  storedOn?: boolean
   schemaVersion?: boolean
   producer?: boolean
   envelope?: boolean
@@ -403,6 +429,7 @@ export type EventSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   userId?: boolean
   occurredAt?: boolean
   receivedAt?: boolean
+  storedOn?: boolean
   schemaVersion?: boolean
   producer?: boolean
   envelope?: boolean
@@ -414,6 +441,7 @@ export type EventSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   userId?: boolean
   occurredAt?: boolean
   receivedAt?: boolean
+  storedOn?: boolean
   schemaVersion?: boolean
   producer?: boolean
   envelope?: boolean
@@ -425,12 +453,13 @@ export type EventSelectScalar = {
   userId?: boolean
   occurredAt?: boolean
   receivedAt?: boolean
+  storedOn?: boolean
   schemaVersion?: boolean
   producer?: boolean
   envelope?: boolean
 }
 
-export type EventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"eventId" | "type" | "userId" | "occurredAt" | "receivedAt" | "schemaVersion" | "producer" | "envelope", ExtArgs["result"]["event"]>
+export type EventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"eventId" | "type" | "userId" | "occurredAt" | "receivedAt" | "storedOn" | "schemaVersion" | "producer" | "envelope", ExtArgs["result"]["event"]>
 
 export type $EventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Event"
@@ -444,6 +473,10 @@ export type $EventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs 
     userId: string
     occurredAt: Date
     receivedAt: Date
+    /**
+     * The UTC day on which it was stored, by the database's clock.
+     */
+    storedOn: Date
     schemaVersion: string
     producer: string
     /**
@@ -878,6 +911,7 @@ export interface EventFieldRefs {
   readonly userId: Prisma.FieldRef<"Event", 'String'>
   readonly occurredAt: Prisma.FieldRef<"Event", 'DateTime'>
   readonly receivedAt: Prisma.FieldRef<"Event", 'DateTime'>
+  readonly storedOn: Prisma.FieldRef<"Event", 'DateTime'>
   readonly schemaVersion: Prisma.FieldRef<"Event", 'String'>
   readonly producer: Prisma.FieldRef<"Event", 'String'>
   readonly envelope: Prisma.FieldRef<"Event", 'Bytes'>

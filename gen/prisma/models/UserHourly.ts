@@ -29,11 +29,13 @@ export type AggregateUserHourly = {
 export type UserHourlyAvgAggregateOutputType = {
   hour: number | null
   done: number | null
+  weekday: number | null
 }
 
 export type UserHourlySumAggregateOutputType = {
   hour: number | null
   done: number | null
+  weekday: number | null
 }
 
 export type UserHourlyMinAggregateOutputType = {
@@ -41,6 +43,7 @@ export type UserHourlyMinAggregateOutputType = {
   day: Date | null
   hour: number | null
   done: number | null
+  weekday: number | null
   lastDoneAt: Date | null
 }
 
@@ -49,6 +52,7 @@ export type UserHourlyMaxAggregateOutputType = {
   day: Date | null
   hour: number | null
   done: number | null
+  weekday: number | null
   lastDoneAt: Date | null
 }
 
@@ -57,6 +61,7 @@ export type UserHourlyCountAggregateOutputType = {
   day: number
   hour: number
   done: number
+  weekday: number
   lastDoneAt: number
   _all: number
 }
@@ -65,11 +70,13 @@ export type UserHourlyCountAggregateOutputType = {
 export type UserHourlyAvgAggregateInputType = {
   hour?: true
   done?: true
+  weekday?: true
 }
 
 export type UserHourlySumAggregateInputType = {
   hour?: true
   done?: true
+  weekday?: true
 }
 
 export type UserHourlyMinAggregateInputType = {
@@ -77,6 +84,7 @@ export type UserHourlyMinAggregateInputType = {
   day?: true
   hour?: true
   done?: true
+  weekday?: true
   lastDoneAt?: true
 }
 
@@ -85,6 +93,7 @@ export type UserHourlyMaxAggregateInputType = {
   day?: true
   hour?: true
   done?: true
+  weekday?: true
   lastDoneAt?: true
 }
 
@@ -93,6 +102,7 @@ export type UserHourlyCountAggregateInputType = {
   day?: true
   hour?: true
   done?: true
+  weekday?: true
   lastDoneAt?: true
   _all?: true
 }
@@ -188,6 +198,7 @@ export type UserHourlyGroupByOutputType = {
   day: Date
   hour: number
   done: number
+  weekday: number | null
   lastDoneAt: Date | null
   _count: UserHourlyCountAggregateOutputType | null
   _avg: UserHourlyAvgAggregateOutputType | null
@@ -219,6 +230,7 @@ export type UserHourlyWhereInput = {
   day?: Prisma.DateTimeFilter<"UserHourly"> | Date | string
   hour?: Prisma.IntFilter<"UserHourly"> | number
   done?: Prisma.IntFilter<"UserHourly"> | number
+  weekday?: Prisma.IntNullableFilter<"UserHourly"> | number | null
   lastDoneAt?: Prisma.DateTimeNullableFilter<"UserHourly"> | Date | string | null
 }
 
@@ -227,6 +239,7 @@ export type UserHourlyOrderByWithRelationInput = {
   day?: Prisma.SortOrder
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrderInput | Prisma.SortOrder
   lastDoneAt?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
@@ -239,6 +252,7 @@ export type UserHourlyWhereUniqueInput = Prisma.AtLeast<{
   day?: Prisma.DateTimeFilter<"UserHourly"> | Date | string
   hour?: Prisma.IntFilter<"UserHourly"> | number
   done?: Prisma.IntFilter<"UserHourly"> | number
+  weekday?: Prisma.IntNullableFilter<"UserHourly"> | number | null
   lastDoneAt?: Prisma.DateTimeNullableFilter<"UserHourly"> | Date | string | null
 }, "userId_day_hour">
 
@@ -247,6 +261,7 @@ export type UserHourlyOrderByWithAggregationInput = {
   day?: Prisma.SortOrder
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrderInput | Prisma.SortOrder
   lastDoneAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.UserHourlyCountOrderByAggregateInput
   _avg?: Prisma.UserHourlyAvgOrderByAggregateInput
@@ -263,6 +278,7 @@ export type UserHourlyScalarWhereWithAggregatesInput = {
   day?: Prisma.DateTimeWithAggregatesFilter<"UserHourly"> | Date | string
   hour?: Prisma.IntWithAggregatesFilter<"UserHourly"> | number
   done?: Prisma.IntWithAggregatesFilter<"UserHourly"> | number
+  weekday?: Prisma.IntNullableWithAggregatesFilter<"UserHourly"> | number | null
   lastDoneAt?: Prisma.DateTimeNullableWithAggregatesFilter<"UserHourly"> | Date | string | null
 }
 
@@ -271,6 +287,7 @@ export type UserHourlyCreateInput = {
   day: Date | string
   hour: number
   done?: number
+  weekday?: number | null
   lastDoneAt?: Date | string | null
 }
 
@@ -279,6 +296,7 @@ export type UserHourlyUncheckedCreateInput = {
   day: Date | string
   hour: number
   done?: number
+  weekday?: number | null
   lastDoneAt?: Date | string | null
 }
 
@@ -287,6 +305,7 @@ export type UserHourlyUpdateInput = {
   day?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   hour?: Prisma.IntFieldUpdateOperationsInput | number
   done?: Prisma.IntFieldUpdateOperationsInput | number
+  weekday?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   lastDoneAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
@@ -295,6 +314,7 @@ export type UserHourlyUncheckedUpdateInput = {
   day?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   hour?: Prisma.IntFieldUpdateOperationsInput | number
   done?: Prisma.IntFieldUpdateOperationsInput | number
+  weekday?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   lastDoneAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
@@ -303,6 +323,7 @@ export type UserHourlyCreateManyInput = {
   day: Date | string
   hour: number
   done?: number
+  weekday?: number | null
   lastDoneAt?: Date | string | null
 }
 
@@ -311,6 +332,7 @@ export type UserHourlyUpdateManyMutationInput = {
   day?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   hour?: Prisma.IntFieldUpdateOperationsInput | number
   done?: Prisma.IntFieldUpdateOperationsInput | number
+  weekday?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   lastDoneAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
@@ -319,6 +341,7 @@ export type UserHourlyUncheckedUpdateManyInput = {
   day?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   hour?: Prisma.IntFieldUpdateOperationsInput | number
   done?: Prisma.IntFieldUpdateOperationsInput | number
+  weekday?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   lastDoneAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
@@ -333,12 +356,14 @@ export type UserHourlyCountOrderByAggregateInput = {
   day?: Prisma.SortOrder
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrder
   lastDoneAt?: Prisma.SortOrder
 }
 
 export type UserHourlyAvgOrderByAggregateInput = {
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrder
 }
 
 export type UserHourlyMaxOrderByAggregateInput = {
@@ -346,6 +371,7 @@ export type UserHourlyMaxOrderByAggregateInput = {
   day?: Prisma.SortOrder
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrder
   lastDoneAt?: Prisma.SortOrder
 }
 
@@ -354,12 +380,22 @@ export type UserHourlyMinOrderByAggregateInput = {
   day?: Prisma.SortOrder
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrder
   lastDoneAt?: Prisma.SortOrder
 }
 
 export type UserHourlySumOrderByAggregateInput = {
   hour?: Prisma.SortOrder
   done?: Prisma.SortOrder
+  weekday?: Prisma.SortOrder
+}
+
+export type NullableIntFieldUpdateOperationsInput = {
+  set?: number | null
+  increment?: number
+  decrement?: number
+  multiply?: number
+  divide?: number
 }
 
 
@@ -369,6 +405,7 @@ export type UserHourlySelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   day?: boolean
   hour?: boolean
   done?: boolean
+  weekday?: boolean
   lastDoneAt?: boolean
 }, ExtArgs["result"]["userHourly"]>
 
@@ -377,6 +414,7 @@ export type UserHourlySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   day?: boolean
   hour?: boolean
   done?: boolean
+  weekday?: boolean
   lastDoneAt?: boolean
 }, ExtArgs["result"]["userHourly"]>
 
@@ -385,6 +423,7 @@ export type UserHourlySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   day?: boolean
   hour?: boolean
   done?: boolean
+  weekday?: boolean
   lastDoneAt?: boolean
 }, ExtArgs["result"]["userHourly"]>
 
@@ -393,10 +432,11 @@ export type UserHourlySelectScalar = {
   day?: boolean
   hour?: boolean
   done?: boolean
+  weekday?: boolean
   lastDoneAt?: boolean
 }
 
-export type UserHourlyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "day" | "hour" | "done" | "lastDoneAt", ExtArgs["result"]["userHourly"]>
+export type UserHourlyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "day" | "hour" | "done" | "weekday" | "lastDoneAt", ExtArgs["result"]["userHourly"]>
 
 export type $UserHourlyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "UserHourly"
@@ -406,6 +446,10 @@ export type $UserHourlyPayload<ExtArgs extends runtime.Types.Extensions.Internal
     day: Date
     hour: number
     done: number
+    /**
+     * Day of the person's own week, 1 (Monday) to 7.
+     */
+    weekday: number | null
     lastDoneAt: Date | null
   }, ExtArgs["result"]["userHourly"]>
   composites: {}
@@ -834,6 +878,7 @@ export interface UserHourlyFieldRefs {
   readonly day: Prisma.FieldRef<"UserHourly", 'DateTime'>
   readonly hour: Prisma.FieldRef<"UserHourly", 'Int'>
   readonly done: Prisma.FieldRef<"UserHourly", 'Int'>
+  readonly weekday: Prisma.FieldRef<"UserHourly", 'Int'>
   readonly lastDoneAt: Prisma.FieldRef<"UserHourly", 'DateTime'>
 }
     

@@ -18,6 +18,7 @@ export const subjects = {
   tipFeedback: { "message": "oo.events.v1.TipFeedback", "stream": "feedback", "subject": "feedback.tip.reacted", "alsoAccepted": [ "signals.tip.feedback" ] },
   tipScored: { "message": "oo.events.v1.TipScored", "stream": "decisions", "subject": "decisions.tip.scored", "alsoAccepted": [] },
   tipGenerated: { "message": "oo.events.v1.TipGenerated", "stream": "decisions", "subject": "decisions.tip.generated", "alsoAccepted": [] },
+  tipIgnored: { "message": "oo.events.v1.TipIgnored", "stream": "feedback", "subject": "feedback.tip.ignored", "alsoAccepted": [] },
 } as const;
 
 /** The registry of profile features: `property` in messages, `name` everywhere else. */
@@ -27,6 +28,56 @@ export const profileFeatures = [
   { "name": "mean_dwell_ms_30d", "property": "meanDwellMs30d", "description": "Mean milliseconds from showing a tip to the reaction, over the last 30 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
   { "name": "preferred_hour", "property": "preferredHour", "description": "The hour of the day in which the person did most tips of the last 30 days", "ttlMs": 1209600000, "nullFallback": 0.5, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
   { "name": "tip_volume_30d", "property": "tipVolume30d", "description": "How many tips the person was shown in the last 30 days", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
+] as const;
+
+/** The registry of what else is known of a person. */
+export const personFeatures = [
+  { "name": "tips_served_1d", "property": "tipsServed1d", "description": "How many tips the person was shown in the current UTC day", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
+  { "name": "tips_served_7d", "property": "tipsServed7d", "description": "How many tips the person was shown in the last 7 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
+  { "name": "tips_served_30d", "property": "tipsServed30d", "description": "How many tips the person was shown in the last 30 days", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
+  { "name": "tips_done_1d", "property": "tipsDone1d", "description": "How many tips the person did in the current UTC day", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_done_7d", "property": "tipsDone7d", "description": "How many tips the person did in the last 7 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_done_30d", "property": "tipsDone30d", "description": "How many tips the person did in the last 30 days", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_dismissed_1d", "property": "tipsDismissed1d", "description": "How many tips the person dismissed in the current UTC day", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_dismissed_7d", "property": "tipsDismissed7d", "description": "How many tips the person dismissed in the last 7 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_dismissed_30d", "property": "tipsDismissed30d", "description": "How many tips the person dismissed in the last 30 days", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_snoozed_1d", "property": "tipsSnoozed1d", "description": "How many tips the person snoozed in the current UTC day", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_snoozed_7d", "property": "tipsSnoozed7d", "description": "How many tips the person snoozed in the last 7 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_snoozed_30d", "property": "tipsSnoozed30d", "description": "How many tips the person snoozed in the last 30 days", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "tips_ignored_1d", "property": "tipsIgnored1d", "description": "How many tips the person was shown and let pass in the current UTC day", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "tips_ignored_7d", "property": "tipsIgnored7d", "description": "How many tips the person was shown and let pass in the last 7 days", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "tips_ignored_30d", "property": "tipsIgnored30d", "description": "How many tips the person was shown and let pass in the last 30 days", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "done_rate_1d", "property": "doneRate1d", "description": "Smoothed share of the tips of the current UTC day that the person did", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "done_rate_7d", "property": "doneRate7d", "description": "Smoothed share of the tips of the last 7 days that the person did", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "done_rate_30d", "property": "doneRate30d", "description": "Smoothed share of the tips of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "dismissed_rate_1d", "property": "dismissedRate1d", "description": "Smoothed share of the tips of the current UTC day that the person dismissed", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "dismissed_rate_7d", "property": "dismissedRate7d", "description": "Smoothed share of the tips of the last 7 days that the person dismissed", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "dismissed_rate_30d", "property": "dismissedRate30d", "description": "Smoothed share of the tips of the last 30 days that the person dismissed", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "snoozed_rate_1d", "property": "snoozedRate1d", "description": "Smoothed share of the tips of the current UTC day that the person snoozed", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "snoozed_rate_7d", "property": "snoozedRate7d", "description": "Smoothed share of the tips of the last 7 days that the person snoozed", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "snoozed_rate_30d", "property": "snoozedRate30d", "description": "Smoothed share of the tips of the last 30 days that the person snoozed", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback", "signals.tip.served" ] },
+  { "name": "done_by_hour_30d", "property": "doneByHour30d", "description": "How many tips the person did in each hour of the day, over the last 30 days", "ttlMs": 1209600000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "done_by_weekday_30d", "property": "doneByWeekday30d", "description": "How many tips the person did on each day of the week, over the last 30 days", "ttlMs": 1209600000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "seconds_since_served", "property": "secondsSinceServed", "description": "Seconds since the person was last shown a tip", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "signals.tip.served" ] },
+  { "name": "seconds_since_reaction", "property": "secondsSinceReaction", "description": "Seconds since the person last reacted to a tip", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "done_streak_days", "property": "doneStreakDays", "description": "How many days in a row, up to today or yesterday, the person did a tip", "ttlMs": 172800000, "nullFallback": 0, "invalidatedBy": [ "feedback.tip.reacted", "signals.tip.feedback" ] },
+  { "name": "task_done_rate_30d", "property": "taskDoneRate30d", "description": "Smoothed share of the task tips of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "advice_done_rate_30d", "property": "adviceDoneRate30d", "description": "Smoothed share of the advice tips of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "insight_done_rate_30d", "property": "insightDoneRate30d", "description": "Smoothed share of the insight tips of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "reminder_done_rate_30d", "property": "reminderDoneRate30d", "description": "Smoothed share of the reminder tips of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "llm_done_rate_30d", "property": "llmDoneRate30d", "description": "Smoothed share of the tips of source llm of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "task_direct_done_rate_30d", "property": "taskDirectDoneRate30d", "description": "Smoothed share of the tips of source task_direct of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "fallback_done_rate_30d", "property": "fallbackDoneRate30d", "description": "Smoothed share of the tips of source fallback of the last 30 days that the person did", "ttlMs": 2592000000, "nullFallback": 0, "invalidatedBy": [ "decisions.tip.scored", "feedback.tip.reacted", "signals.tip.feedback", "feedback.tip.ignored", "signals.tip.served" ] },
+  { "name": "open_tasks", "property": "openTasks", "description": "How many tasks the person has open", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.task.synced" ] },
+  { "name": "overdue_tasks", "property": "overdueTasks", "description": "How many of the person's open tasks are overdue", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.task.synced" ] },
+  { "name": "seconds_since_tasks_synced", "property": "secondsSinceTasksSynced", "description": "Seconds since the person's tasks were last read", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.task.synced" ] },
+  { "name": "steps_today", "property": "stepsToday", "description": "How many steps the person has taken today", "ttlMs": 21600000, "nullFallback": 0, "invalidatedBy": [ "signals.health.sampled" ] },
+  { "name": "sleep_minutes", "property": "sleepMinutes", "description": "How many minutes the person slept last night", "ttlMs": 86400000, "nullFallback": 0, "invalidatedBy": [ "signals.health.sampled" ] },
+  { "name": "active_minutes_today", "property": "activeMinutesToday", "description": "How many minutes the person has been active today", "ttlMs": 21600000, "nullFallback": 0, "invalidatedBy": [ "signals.health.sampled" ] },
+  { "name": "resting_heart_rate_bpm", "property": "restingHeartRateBpm", "description": "The person's resting heart rate, in beats per minute", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "signals.health.sampled" ] },
+  { "name": "steps_mean_7d", "property": "stepsMean7d", "description": "How many steps the person takes on an average day", "ttlMs": 604800000, "nullFallback": 0, "invalidatedBy": [ "signals.health.sampled" ] },
+  { "name": "integrations_connected", "property": "integrationsConnected", "description": "How many of the person's integrations work", "ttlMs": 7776000000, "nullFallback": 0, "invalidatedBy": [ "signals.integration.connected", "signals.integration.token_expired" ] },
+  { "name": "integrations_expired", "property": "integrationsExpired", "description": "How many of the person's integrations must be connected again", "ttlMs": 7776000000, "nullFallback": 0, "invalidatedBy": [ "signals.integration.connected", "signals.integration.token_expired" ] },
 ] as const;
 
 /** Names of `oo.events.v1.DeadLetterReason`, by number. Zero (unspecified) has none. */
@@ -67,7 +118,7 @@ export const namesOfReaction: Readonly<Record<number, ReactionName>> = {
 };
 
 /** Names of `oo.events.v1.Degradation`, by number. Zero (unspecified) has none. */
-export type DegradationName = "profile_unavailable" | "policy_fallback" | "llm_not_configured" | "llm_unavailable" | "llm_timeout" | "llm_bad_output" | "llm_ungrounded";
+export type DegradationName = "profile_unavailable" | "policy_fallback" | "llm_not_configured" | "llm_unavailable" | "llm_timeout" | "llm_bad_output" | "llm_ungrounded" | "feast_unavailable";
 export const namesOfDegradation: Readonly<Record<number, DegradationName>> = {
   1: "profile_unavailable",
   2: "policy_fallback",
@@ -76,4 +127,5 @@ export const namesOfDegradation: Readonly<Record<number, DegradationName>> = {
   5: "llm_timeout",
   6: "llm_bad_output",
   7: "llm_ungrounded",
+  8: "feast_unavailable",
 };

@@ -13,7 +13,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { TipGenerated, TipScored } from "./decisions_pb.ts";
 import { file_oo_events_v1_decisions } from "./decisions_pb.ts";
-import type { TipFeedback } from "./feedback_pb.ts";
+import type { TipFeedback, TipIgnored } from "./feedback_pb.ts";
 import { file_oo_events_v1_feedback } from "./feedback_pb.ts";
 import type { IntegrationConnected, IntegrationTokenExpired } from "./integration_pb.ts";
 import { file_oo_events_v1_integration } from "./integration_pb.ts";
@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oo/events/v1/envelope.proto.
  */
 export const file_oo_events_v1_envelope: GenFile = /*@__PURE__*/
-  fileDesc("Chtvby9ldmVudHMvdjEvZW52ZWxvcGUucHJvdG8SDG9vLmV2ZW50cy52MSLYBwoIRW52ZWxvcGUSGgoIZXZlbnRfaWQYASABKAlCCLpIBXIDsAEBEkoKC29jY3VycmVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIZukgWyAEBsgEQGgYIgK6ZpA8yBgiAh7XDAxIhCg5zY2hlbWFfdmVyc2lvbhgDIAEoCUIJukgGcgQKAnYxEjMKCHByb2R1Y2VyGAQgASgJQiG6SB5yHBABGIABMhVeW0EtWmEtejAtOV8uQDovKy1dKiQSMAoHdXNlcl9pZBgFIAEoCUIfukgcchoQASiAATITXlteXHgwMC1ceDFmXHg3Zl0qJBJSCgt0cmFjZXBhcmVudBgGIAEoCUI9ukg62AEBcjUyM15bMC05YS1mXXsyfS1bMC05YS1mXXszMn0tWzAtOWEtZl17MTZ9LVswLTlhLWZdezJ9JBIgCg5jb3JyZWxhdGlvbl9pZBgHIAEoCUIIukgFcgMogAESHgoMY2F1c2F0aW9uX2lkGAggASgJQgi6SAVyAyiAARIvCgt0YXNrX3N5bmNlZBgQIAEoCzIYLm9vLmV2ZW50cy52MS5UYXNrU3luY2VkSAASLQoKdGlwX3NlcnZlZBgRIAEoCzIXLm9vLmV2ZW50cy52MS5UaXBTZXJ2ZWRIABI6ChF0aXBfcmV3YXJkX2ZhaWxlZBgSIAEoCzIdLm9vLmV2ZW50cy52MS5UaXBSZXdhcmRGYWlsZWRIABI1Cg5oZWFsdGhfc2FtcGxlZBgTIAEoCzIbLm9vLmV2ZW50cy52MS5IZWFsdGhTYW1wbGVkSAASNwoPY2FsZW5kYXJfc3luY2VkGBQgASgLMhwub28uZXZlbnRzLnYxLkNhbGVuZGFyU3luY2VkSAASQwoVaW50ZWdyYXRpb25fY29ubmVjdGVkGBUgASgLMiIub28uZXZlbnRzLnYxLkludGVncmF0aW9uQ29ubmVjdGVkSAASSgoZaW50ZWdyYXRpb25fdG9rZW5fZXhwaXJlZBgWIAEoCzIlLm9vLmV2ZW50cy52MS5JbnRlZ3JhdGlvblRva2VuRXhwaXJlZEgAEjEKDHRpcF9mZWVkYmFjaxgXIAEoCzIZLm9vLmV2ZW50cy52MS5UaXBGZWVkYmFja0gAEi0KCnRpcF9zY29yZWQYGCABKAsyFy5vby5ldmVudHMudjEuVGlwU2NvcmVkSAASMwoNdGlwX2dlbmVyYXRlZBgZIAEoCzIaLm9vLmV2ZW50cy52MS5UaXBHZW5lcmF0ZWRIAEIQCgdwYXlsb2FkEgW6SAIIAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_oo_events_v1_decisions, file_oo_events_v1_feedback, file_oo_events_v1_integration, file_oo_events_v1_signals]);
+  fileDesc("Chtvby9ldmVudHMvdjEvZW52ZWxvcGUucHJvdG8SDG9vLmV2ZW50cy52MSKJCAoIRW52ZWxvcGUSGgoIZXZlbnRfaWQYASABKAlCCLpIBXIDsAEBEkoKC29jY3VycmVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIZukgWyAEBsgEQGgYIgK6ZpA8yBgiAh7XDAxIhCg5zY2hlbWFfdmVyc2lvbhgDIAEoCUIJukgGcgQKAnYxEjMKCHByb2R1Y2VyGAQgASgJQiG6SB5yHBABGIABMhVeW0EtWmEtejAtOV8uQDovKy1dKiQSMAoHdXNlcl9pZBgFIAEoCUIfukgcchoQASiAATITXlteXHgwMC1ceDFmXHg3Zl0qJBJSCgt0cmFjZXBhcmVudBgGIAEoCUI9ukg62AEBcjUyM15bMC05YS1mXXsyfS1bMC05YS1mXXszMn0tWzAtOWEtZl17MTZ9LVswLTlhLWZdezJ9JBIgCg5jb3JyZWxhdGlvbl9pZBgHIAEoCUIIukgFcgMogAESHgoMY2F1c2F0aW9uX2lkGAggASgJQgi6SAVyAyiAARIvCgt0YXNrX3N5bmNlZBgQIAEoCzIYLm9vLmV2ZW50cy52MS5UYXNrU3luY2VkSAASLQoKdGlwX3NlcnZlZBgRIAEoCzIXLm9vLmV2ZW50cy52MS5UaXBTZXJ2ZWRIABI6ChF0aXBfcmV3YXJkX2ZhaWxlZBgSIAEoCzIdLm9vLmV2ZW50cy52MS5UaXBSZXdhcmRGYWlsZWRIABI1Cg5oZWFsdGhfc2FtcGxlZBgTIAEoCzIbLm9vLmV2ZW50cy52MS5IZWFsdGhTYW1wbGVkSAASNwoPY2FsZW5kYXJfc3luY2VkGBQgASgLMhwub28uZXZlbnRzLnYxLkNhbGVuZGFyU3luY2VkSAASQwoVaW50ZWdyYXRpb25fY29ubmVjdGVkGBUgASgLMiIub28uZXZlbnRzLnYxLkludGVncmF0aW9uQ29ubmVjdGVkSAASSgoZaW50ZWdyYXRpb25fdG9rZW5fZXhwaXJlZBgWIAEoCzIlLm9vLmV2ZW50cy52MS5JbnRlZ3JhdGlvblRva2VuRXhwaXJlZEgAEjEKDHRpcF9mZWVkYmFjaxgXIAEoCzIZLm9vLmV2ZW50cy52MS5UaXBGZWVkYmFja0gAEi0KCnRpcF9zY29yZWQYGCABKAsyFy5vby5ldmVudHMudjEuVGlwU2NvcmVkSAASMwoNdGlwX2dlbmVyYXRlZBgZIAEoCzIaLm9vLmV2ZW50cy52MS5UaXBHZW5lcmF0ZWRIABIvCgt0aXBfaWdub3JlZBgaIAEoCzIYLm9vLmV2ZW50cy52MS5UaXBJZ25vcmVkSABCEAoHcGF5bG9hZBIFukgCCAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_oo_events_v1_decisions, file_oo_events_v1_feedback, file_oo_events_v1_integration, file_oo_events_v1_signals]);
 
 /**
  * What happened, to whom, when, and who says so.
@@ -175,6 +175,14 @@ export type Envelope = Message<"oo.events.v1.Envelope"> & {
      */
     value: TipGenerated;
     case: "tipGenerated";
+  } | {
+    /**
+     * The person let a tip pass.
+     *
+     * @generated from field: oo.events.v1.TipIgnored tip_ignored = 26;
+     */
+    value: TipIgnored;
+    case: "tipIgnored";
   } | { case: undefined; value?: undefined };
 };
 

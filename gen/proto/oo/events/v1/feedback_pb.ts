@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oo/events/v1/feedback.proto.
  */
 export const file_oo_events_v1_feedback: GenFile = /*@__PURE__*/
-  fileDesc("Chtvby9ldmVudHMvdjEvZmVlZGJhY2sucHJvdG8SDG9vLmV2ZW50cy52MSKXAgoLVGlwRmVlZGJhY2sSGgoGdGlwX2lkGAEgASgJQgq6SAdyBRABKIABEiAKC2RlY2lzaW9uX2lkGAIgASgJQgu6SAjYAQFyA7ABARI0CghyZWFjdGlvbhgDIAEoDjIWLm9vLmV2ZW50cy52MS5SZWFjdGlvbkIKukgHggEEEAEgABIiCghkd2VsbF9tcxgEIAEoBEILukgIMgYYgJD70wlIAIgBARIhCgtob3VyX29mX2RheRgFIAEoDUIHukgEKgIYF0gBiAEBOjCKtRgsChRmZWVkYmFjay50aXAucmVhY3RlZBIUc2lnbmFscy50aXAuZmVlZGJhY2tCCwoJX2R3ZWxsX21zQg4KDF9ob3VyX29mX2RheWIGcHJvdG8z", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_options_v1_options]);
+  fileDesc("Chtvby9ldmVudHMvdjEvZmVlZGJhY2sucHJvdG8SDG9vLmV2ZW50cy52MSLMAgoLVGlwRmVlZGJhY2sSGgoGdGlwX2lkGAEgASgJQgq6SAdyBRABKIABEiAKC2RlY2lzaW9uX2lkGAIgASgJQgu6SAjYAQFyA7ABARI0CghyZWFjdGlvbhgDIAEoDjIWLm9vLmV2ZW50cy52MS5SZWFjdGlvbkIKukgHggEEEAEgABIiCghkd2VsbF9tcxgEIAEoBEILukgIMgYYgJD70wlIAIgBARIhCgtob3VyX29mX2RheRgFIAEoDUIHukgEKgIYF0gBiAEBEiMKC2RheV9vZl93ZWVrGAYgASgNQgm6SAYqBBgHKAFIAogBATowirUYLAoUZmVlZGJhY2sudGlwLnJlYWN0ZWQSFHNpZ25hbHMudGlwLmZlZWRiYWNrQgsKCV9kd2VsbF9tc0IOCgxfaG91cl9vZl9kYXlCDgoMX2RheV9vZl93ZWVrIoYBCgpUaXBJZ25vcmVkEhoKBnRpcF9pZBgBIAEoCUIKukgHcgUQASiAARIgCgtkZWNpc2lvbl9pZBgCIAEoCUILukgI2AEBcgOwAQESHgoJd2FpdGVkX21zGAMgASgEQgu6SAgyBhiAkN7mdToairUYFgoUZmVlZGJhY2sudGlwLmlnbm9yZWRiBnByb3RvMw", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_options_v1_options]);
 
 /**
  * The person reacted to a tip. A tip may get several reactions, each an event of its own.
@@ -59,6 +59,13 @@ export type TipFeedback = Message<"oo.events.v1.TipFeedback"> & {
    * @generated from field: optional uint32 hour_of_day = 5;
    */
   hourOfDay?: number | undefined;
+
+  /**
+   * Day of the person's week, 1 (Monday) to 7 (Sunday), in their own time zone. Absent: that of `occurred_at` in UTC.
+   *
+   * @generated from field: optional uint32 day_of_week = 6;
+   */
+  dayOfWeek?: number | undefined;
 };
 
 /**
@@ -67,4 +74,40 @@ export type TipFeedback = Message<"oo.events.v1.TipFeedback"> & {
  */
 export const TipFeedbackSchema: GenMessage<TipFeedback> = /*@__PURE__*/
   messageDesc(file_oo_events_v1_feedback, 0);
+
+/**
+ * A tip was shown, and the person let it pass: no reaction came within the time that is allowed for one. Written by
+ * this service. `occurred_at` is when that time was over. A reaction that still comes takes its place.
+ *
+ * @generated from message oo.events.v1.TipIgnored
+ */
+export type TipIgnored = Message<"oo.events.v1.TipIgnored"> & {
+  /**
+   * The tip that was shown. Required.
+   *
+   * @generated from field: string tip_id = 1;
+   */
+  tipId: string;
+
+  /**
+   * The decision that chose it. Empty: shown without a decision.
+   *
+   * @generated from field: string decision_id = 2;
+   */
+  decisionId: string;
+
+  /**
+   * Milliseconds that were allowed for a reaction, counted from when the tip was shown. At most 366 days.
+   *
+   * @generated from field: uint64 waited_ms = 3;
+   */
+  waitedMs: bigint;
+};
+
+/**
+ * Describes the message oo.events.v1.TipIgnored.
+ * Use `create(TipIgnoredSchema)` to create a new message.
+ */
+export const TipIgnoredSchema: GenMessage<TipIgnored> = /*@__PURE__*/
+  messageDesc(file_oo_events_v1_feedback, 1);
 

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file oo/features/v1/features.proto.
  */
 export const file_oo_features_v1_features: GenFile = /*@__PURE__*/
-  fileDesc("Ch1vby9mZWF0dXJlcy92MS9mZWF0dXJlcy5wcm90bxIOb28uZmVhdHVyZXMudjEi8gcKD1Byb2ZpbGVGZWF0dXJlcxLAAQoTY29tcGxldGlvbl9yYXRlXzMwZBgBIAEoAUKdAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYgQEKOVNoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIAIgBARLDAQoQZGlzbWlzc19yYXRlXzMwZBgCIAEoAUKjAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYhwEKP1NoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpc21pc3NlZBIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIAYgBARK7AQoRbWVhbl9kd2VsbF9tc18zMGQYAyABKAFCmgG6SBQSEhkAAAAA2U/jQSkAAAAAAAAAAJK1GH8KS01lYW4gbWlsbGlzZWNvbmRzIGZyb20gc2hvd2luZyBhIHRpcCB0byB0aGUgcmVhY3Rpb24sIG92ZXIgdGhlIGxhc3QgMzAgZGF5cxIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAKIAQESsAEKDnByZWZlcnJlZF9ob3VyGAQgASgNQpIBukgEKgIYF5K1GIYBCklUaGUgaG91ciBvZiB0aGUgZGF5IGluIHdoaWNoIHRoZSBwZXJzb24gZGlkIG1vc3QgdGlwcyBvZiB0aGUgbGFzdCAzMCBkYXlzEgQIgOpJGQAAAAAAAOA/IhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2tIA4gBARJ8Cg50aXBfdm9sdW1lXzMwZBgFIAEoDUJfukgGKgQYwIQ9krUYUgo2SG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHdhcyBzaG93biBpbiB0aGUgbGFzdCAzMCBkYXlzEgQIgKMFIhJzaWduYWxzLnRpcC5zZXJ2ZWRIBIgBAUIWChRfY29tcGxldGlvbl9yYXRlXzMwZEITChFfZGlzbWlzc19yYXRlXzMwZEIUChJfbWVhbl9kd2VsbF9tc18zMGRCEQoPX3ByZWZlcnJlZF9ob3VyQhEKD190aXBfdm9sdW1lXzMwZCLDAQoMRmVhdHVyZVZhbHVlEgwKBG5hbWUYASABKAkSEgoFdmFsdWUYAiABKAFIAIgBARItCgZzdGF0dXMYAyABKA4yHS5vby5mZWF0dXJlcy52MS5GZWF0dXJlU3RhdHVzEi0KBnNvdXJjZRgEIAEoDjIdLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVTb3VyY2USKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBl92YWx1ZSqdAQoNRmVhdHVyZVN0YXR1cxIeChpGRUFUVVJFX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkZFQVRVUkVfU1RBVFVTX1BSRVNFTlQQARIYChRGRUFUVVJFX1NUQVRVU19TVEFMRRACEhoKFkZFQVRVUkVfU1RBVFVTX01JU1NJTkcQAxIaChZGRUFUVVJFX1NUQVRVU19ERUZBVUxUEAQqfwoNRmVhdHVyZVNvdXJjZRIeChpGRUFUVVJFX1NPVVJDRV9VTlNQRUNJRklFRBAAEhoKFkZFQVRVUkVfU09VUkNFX1JFUVVFU1QQARIYChRGRUFUVVJFX1NPVVJDRV9TVE9SRRACEhgKFEZFQVRVUkVfU09VUkNFX0NMT0NLEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_oo_options_v1_options]);
+  fileDesc("Ch1vby9mZWF0dXJlcy92MS9mZWF0dXJlcy5wcm90bxIOb28uZmVhdHVyZXMudjEi8gcKD1Byb2ZpbGVGZWF0dXJlcxLAAQoTY29tcGxldGlvbl9yYXRlXzMwZBgBIAEoAUKdAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYgQEKOVNoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIAIgBARLDAQoQZGlzbWlzc19yYXRlXzMwZBgCIAEoAUKjAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYhwEKP1NoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpc21pc3NlZBIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIAYgBARK7AQoRbWVhbl9kd2VsbF9tc18zMGQYAyABKAFCmgG6SBQSEhkAAAAA2U/jQSkAAAAAAAAAAJK1GH8KS01lYW4gbWlsbGlzZWNvbmRzIGZyb20gc2hvd2luZyBhIHRpcCB0byB0aGUgcmVhY3Rpb24sIG92ZXIgdGhlIGxhc3QgMzAgZGF5cxIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAKIAQESsAEKDnByZWZlcnJlZF9ob3VyGAQgASgNQpIBukgEKgIYF5K1GIYBCklUaGUgaG91ciBvZiB0aGUgZGF5IGluIHdoaWNoIHRoZSBwZXJzb24gZGlkIG1vc3QgdGlwcyBvZiB0aGUgbGFzdCAzMCBkYXlzEgQIgOpJGQAAAAAAAOA/IhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2tIA4gBARJ8Cg50aXBfdm9sdW1lXzMwZBgFIAEoDUJfukgGKgQYwIQ9krUYUgo2SG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHdhcyBzaG93biBpbiB0aGUgbGFzdCAzMCBkYXlzEgQIgKMFIhJzaWduYWxzLnRpcC5zZXJ2ZWRIBIgBAUIWChRfY29tcGxldGlvbl9yYXRlXzMwZEITChFfZGlzbWlzc19yYXRlXzMwZEIUChJfbWVhbl9kd2VsbF9tc18zMGRCEQoPX3ByZWZlcnJlZF9ob3VyQhEKD190aXBfdm9sdW1lXzMwZCL9RQoOUGVyc29uRmVhdHVyZXMSdgoOdGlwc19zZXJ2ZWRfMWQYASABKA1CWZK1GFUKOUhvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiB3YXMgc2hvd24gaW4gdGhlIGN1cnJlbnQgVVRDIGRheRIECICjBSISc2lnbmFscy50aXAuc2VydmVkSACIAQEScgoOdGlwc19zZXJ2ZWRfN2QYAiABKA1CVZK1GFEKNUhvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiB3YXMgc2hvd24gaW4gdGhlIGxhc3QgNyBkYXlzEgQIgPUkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIAYgBARJ1Cg90aXBzX3NlcnZlZF8zMGQYAyABKA1CV5K1GFMKNkhvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiB3YXMgc2hvd24gaW4gdGhlIGxhc3QgMzAgZGF5cxIFCICangEiEnNpZ25hbHMudGlwLnNlcnZlZEgCiAEBEoYBCgx0aXBzX2RvbmVfMWQYBCABKA1Ca5K1GGcKM0hvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiBkaWQgaW4gdGhlIGN1cnJlbnQgVVRDIGRheRIECICjBSIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAOIAQESggEKDHRpcHNfZG9uZV83ZBgFIAEoDUJnkrUYYwovSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIGRpZCBpbiB0aGUgbGFzdCA3IGRheXMSBAiA9SQiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFja0gEiAEBEoUBCg10aXBzX2RvbmVfMzBkGAYgASgNQmmStRhlCjBIb3cgbWFueSB0aXBzIHRoZSBwZXJzb24gZGlkIGluIHRoZSBsYXN0IDMwIGRheXMSBQiAmp4BIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2tIBYgBARKRAQoRdGlwc19kaXNtaXNzZWRfMWQYByABKA1CcZK1GG0KOUhvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiBkaXNtaXNzZWQgaW4gdGhlIGN1cnJlbnQgVVRDIGRheRIECICjBSIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAaIAQESjQEKEXRpcHNfZGlzbWlzc2VkXzdkGAggASgNQm2StRhpCjVIb3cgbWFueSB0aXBzIHRoZSBwZXJzb24gZGlzbWlzc2VkIGluIHRoZSBsYXN0IDcgZGF5cxIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAeIAQESkAEKEnRpcHNfZGlzbWlzc2VkXzMwZBgJIAEoDUJvkrUYawo2SG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIGRpc21pc3NlZCBpbiB0aGUgbGFzdCAzMCBkYXlzEgUIgJqeASIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAiIAQESjQEKD3RpcHNfc25vb3plZF8xZBgKIAEoDUJvkrUYawo3SG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHNub296ZWQgaW4gdGhlIGN1cnJlbnQgVVRDIGRheRIECICjBSIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrSAmIAQESiQEKD3RpcHNfc25vb3plZF83ZBgLIAEoDUJrkrUYZwozSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHNub296ZWQgaW4gdGhlIGxhc3QgNyBkYXlzEgQIgPUkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2tICogBARKMAQoQdGlwc19zbm9vemVkXzMwZBgMIAEoDUJtkrUYaQo0SG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHNub296ZWQgaW4gdGhlIGxhc3QgMzAgZGF5cxIFCICangEiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFja0gLiAEBEt4BCg90aXBzX2lnbm9yZWRfMWQYDSABKA1CvwGStRi6AQpGSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHdhcyBzaG93biBhbmQgbGV0IHBhc3MgaW4gdGhlIGN1cnJlbnQgVVRDIGRheRIECICjBSIUZGVjaXNpb25zLnRpcC5zY29yZWQiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFjayIUZmVlZGJhY2sudGlwLmlnbm9yZWQiEnNpZ25hbHMudGlwLnNlcnZlZEgMiAEBEtoBCg90aXBzX2lnbm9yZWRfN2QYDiABKA1CuwGStRi2AQpCSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHdhcyBzaG93biBhbmQgbGV0IHBhc3MgaW4gdGhlIGxhc3QgNyBkYXlzEgQIgPUkIhRkZWNpc2lvbnMudGlwLnNjb3JlZCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhRmZWVkYmFjay50aXAuaWdub3JlZCISc2lnbmFscy50aXAuc2VydmVkSA2IAQES3QEKEHRpcHNfaWdub3JlZF8zMGQYDyABKA1CvQGStRi4AQpDSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIHdhcyBzaG93biBhbmQgbGV0IHBhc3MgaW4gdGhlIGxhc3QgMzAgZGF5cxIFCICangEiFGRlY2lzaW9ucy50aXAuc2NvcmVkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siFGZlZWRiYWNrLnRpcC5pZ25vcmVkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIDogBARLFAQoMZG9uZV9yYXRlXzFkGBAgASgBQqkBukgUEhIZAAAAAAAA8D8pAAAAAAAAAACStRiNAQpFU21vb3RoZWQgc2hhcmUgb2YgdGhlIHRpcHMgb2YgdGhlIGN1cnJlbnQgVVRDIGRheSB0aGF0IHRoZSBwZXJzb24gZGlkEgQIgKMFIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siEnNpZ25hbHMudGlwLnNlcnZlZEgPiAEBEsEBCgxkb25lX3JhdGVfN2QYESABKAFCpQG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GIkBCkFTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiB0aGUgbGFzdCA3IGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIECID1JCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIEIgBARLEAQoNZG9uZV9yYXRlXzMwZBgSIAEoAUKnAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYiwEKQlNtb290aGVkIHNoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIFCICangEiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFjayISc2lnbmFscy50aXAuc2VydmVkSBGIAQES0AEKEWRpc21pc3NlZF9yYXRlXzFkGBMgASgBQq8BukgUEhIZAAAAAAAA8D8pAAAAAAAAAACStRiTAQpLU21vb3RoZWQgc2hhcmUgb2YgdGhlIHRpcHMgb2YgdGhlIGN1cnJlbnQgVVRDIGRheSB0aGF0IHRoZSBwZXJzb24gZGlzbWlzc2VkEgQIgKMFIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siEnNpZ25hbHMudGlwLnNlcnZlZEgSiAEBEswBChFkaXNtaXNzZWRfcmF0ZV83ZBgUIAEoAUKrAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYjwEKR1Ntb290aGVkIHNoYXJlIG9mIHRoZSB0aXBzIG9mIHRoZSBsYXN0IDcgZGF5cyB0aGF0IHRoZSBwZXJzb24gZGlzbWlzc2VkEgQIgPUkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siEnNpZ25hbHMudGlwLnNlcnZlZEgTiAEBEs8BChJkaXNtaXNzZWRfcmF0ZV8zMGQYFSABKAFCrQG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GJEBCkhTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiB0aGUgbGFzdCAzMCBkYXlzIHRoYXQgdGhlIHBlcnNvbiBkaXNtaXNzZWQSBQiAmp4BIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siEnNpZ25hbHMudGlwLnNlcnZlZEgUiAEBEswBCg9zbm9vemVkX3JhdGVfMWQYFiABKAFCrQG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GJEBCklTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiB0aGUgY3VycmVudCBVVEMgZGF5IHRoYXQgdGhlIHBlcnNvbiBzbm9vemVkEgQIgKMFIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siEnNpZ25hbHMudGlwLnNlcnZlZEgViAEBEsgBCg9zbm9vemVkX3JhdGVfN2QYFyABKAFCqQG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GI0BCkVTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiB0aGUgbGFzdCA3IGRheXMgdGhhdCB0aGUgcGVyc29uIHNub296ZWQSBAiA9SQiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFjayISc2lnbmFscy50aXAuc2VydmVkSBaIAQESywEKEHNub296ZWRfcmF0ZV8zMGQYGCABKAFCqwG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GI8BCkZTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiB0aGUgbGFzdCAzMCBkYXlzIHRoYXQgdGhlIHBlcnNvbiBzbm9vemVkEgUIgJqeASIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhJzaWduYWxzLnRpcC5zZXJ2ZWRIF4gBARKmAQoQZG9uZV9ieV9ob3VyXzMwZBgZIAMoDUKLAbpIBZIBAhAYkrUYfwpLSG93IG1hbnkgdGlwcyB0aGUgcGVyc29uIGRpZCBpbiBlYWNoIGhvdXIgb2YgdGhlIGRheSwgb3ZlciB0aGUgbGFzdCAzMCBkYXlzEgQIgOpJIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2sSqQEKE2RvbmVfYnlfd2Vla2RheV8zMGQYGiADKA1CiwG6SAWSAQIQB5K1GH8KS0hvdyBtYW55IHRpcHMgdGhlIHBlcnNvbiBkaWQgb24gZWFjaCBkYXkgb2YgdGhlIHdlZWssIG92ZXIgdGhlIGxhc3QgMzAgZGF5cxIECIDqSSIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrEnEKFHNlY29uZHNfc2luY2Vfc2VydmVkGBsgASgEQk6StRhKCi1TZWNvbmRzIHNpbmNlIHRoZSBwZXJzb24gd2FzIGxhc3Qgc2hvd24gYSB0aXASBQiAmp4BIhJzaWduYWxzLnRpcC5zZXJ2ZWRIGIgBARKMAQoWc2Vjb25kc19zaW5jZV9yZWFjdGlvbhgcIAEoBEJnkrUYYwouU2Vjb25kcyBzaW5jZSB0aGUgcGVyc29uIGxhc3QgcmVhY3RlZCB0byBhIHRpcBIFCICangEiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFja0gZiAEBEqUBChBkb25lX3N0cmVha19kYXlzGB0gASgNQoUBukgEKgIYHpK1GHoKRkhvdyBtYW55IGRheXMgaW4gYSByb3csIHVwIHRvIHRvZGF5IG9yIHllc3RlcmRheSwgdGhlIHBlcnNvbiBkaWQgYSB0aXASBAiAxgoiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFja0gaiAEBEvoBChJ0YXNrX2RvbmVfcmF0ZV8zMGQYHiABKAFC2AG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GLwBCkdTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGFzayB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIFCICangEiFGRlY2lzaW9ucy50aXAuc2NvcmVkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siFGZlZWRiYWNrLnRpcC5pZ25vcmVkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIG4gBARL+AQoUYWR2aWNlX2RvbmVfcmF0ZV8zMGQYHyABKAFC2gG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GL4BCklTbW9vdGhlZCBzaGFyZSBvZiB0aGUgYWR2aWNlIHRpcHMgb2YgdGhlIGxhc3QgMzAgZGF5cyB0aGF0IHRoZSBwZXJzb24gZGlkEgUIgJqeASIUZGVjaXNpb25zLnRpcC5zY29yZWQiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFjayIUZmVlZGJhY2sudGlwLmlnbm9yZWQiEnNpZ25hbHMudGlwLnNlcnZlZEgciAEBEoACChVpbnNpZ2h0X2RvbmVfcmF0ZV8zMGQYICABKAFC2wG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GL8BCkpTbW9vdGhlZCBzaGFyZSBvZiB0aGUgaW5zaWdodCB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIFCICangEiFGRlY2lzaW9ucy50aXAuc2NvcmVkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siFGZlZWRiYWNrLnRpcC5pZ25vcmVkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIHYgBARKCAgoWcmVtaW5kZXJfZG9uZV9yYXRlXzMwZBghIAEoAULcAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYwAEKS1Ntb290aGVkIHNoYXJlIG9mIHRoZSByZW1pbmRlciB0aXBzIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIFCICangEiFGRlY2lzaW9ucy50aXAuc2NvcmVkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siFGZlZWRiYWNrLnRpcC5pZ25vcmVkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIHogBARKCAgoRbGxtX2RvbmVfcmF0ZV8zMGQYIiABKAFC4QG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GMUBClBTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiBzb3VyY2UgbGxtIG9mIHRoZSBsYXN0IDMwIGRheXMgdGhhdCB0aGUgcGVyc29uIGRpZBIFCICangEiFGRlY2lzaW9ucy50aXAuc2NvcmVkIhRmZWVkYmFjay50aXAucmVhY3RlZCIUc2lnbmFscy50aXAuZmVlZGJhY2siFGZlZWRiYWNrLnRpcC5pZ25vcmVkIhJzaWduYWxzLnRpcC5zZXJ2ZWRIH4gBARKSAgoZdGFza19kaXJlY3RfZG9uZV9yYXRlXzMwZBgjIAEoAULpAbpIFBISGQAAAAAAAPA/KQAAAAAAAAAAkrUYzQEKWFNtb290aGVkIHNoYXJlIG9mIHRoZSB0aXBzIG9mIHNvdXJjZSB0YXNrX2RpcmVjdCBvZiB0aGUgbGFzdCAzMCBkYXlzIHRoYXQgdGhlIHBlcnNvbiBkaWQSBQiAmp4BIhRkZWNpc2lvbnMudGlwLnNjb3JlZCIUZmVlZGJhY2sudGlwLnJlYWN0ZWQiFHNpZ25hbHMudGlwLmZlZWRiYWNrIhRmZWVkYmFjay50aXAuaWdub3JlZCISc2lnbmFscy50aXAuc2VydmVkSCCIAQESjAIKFmZhbGxiYWNrX2RvbmVfcmF0ZV8zMGQYJCABKAFC5gG6SBQSEhkAAAAAAADwPykAAAAAAAAAAJK1GMoBClVTbW9vdGhlZCBzaGFyZSBvZiB0aGUgdGlwcyBvZiBzb3VyY2UgZmFsbGJhY2sgb2YgdGhlIGxhc3QgMzAgZGF5cyB0aGF0IHRoZSBwZXJzb24gZGlkEgUIgJqeASIUZGVjaXNpb25zLnRpcC5zY29yZWQiFGZlZWRiYWNrLnRpcC5yZWFjdGVkIhRzaWduYWxzLnRpcC5mZWVkYmFjayIUZmVlZGJhY2sudGlwLmlnbm9yZWQiEnNpZ25hbHMudGlwLnNlcnZlZEghiAEBElwKCm9wZW5fdGFza3MYJSABKA1CQ5K1GD8KIkhvdyBtYW55IHRhc2tzIHRoZSBwZXJzb24gaGFzIG9wZW4SBAiAowUiE3NpZ25hbHMudGFzay5zeW5jZWRIIogBARJsCg1vdmVyZHVlX3Rhc2tzGCYgASgNQlCStRhMCi9Ib3cgbWFueSBvZiB0aGUgcGVyc29uJ3Mgb3BlbiB0YXNrcyBhcmUgb3ZlcmR1ZRIECICjBSITc2lnbmFscy50YXNrLnN5bmNlZEgjiAEBEnkKGnNlY29uZHNfc2luY2VfdGFza3Nfc3luY2VkGCcgASgEQlCStRhMCi9TZWNvbmRzIHNpbmNlIHRoZSBwZXJzb24ncyB0YXNrcyB3ZXJlIGxhc3QgcmVhZBIECICjBSITc2lnbmFscy50YXNrLnN5bmNlZEgkiAEBEmcKC3N0ZXBzX3RvZGF5GCggASgNQk2StRhJCilIb3cgbWFueSBzdGVwcyB0aGUgcGVyc29uIGhhcyB0YWtlbiB0b2RheRIECOCoASIWc2lnbmFscy5oZWFsdGguc2FtcGxlZEgliAEBEmwKDXNsZWVwX21pbnV0ZXMYKSABKA1CUJK1GEwKLEhvdyBtYW55IG1pbnV0ZXMgdGhlIHBlcnNvbiBzbGVwdCBsYXN0IG5pZ2h0EgQIgKMFIhZzaWduYWxzLmhlYWx0aC5zYW1wbGVkSCaIAQESeAoUYWN0aXZlX21pbnV0ZXNfdG9kYXkYKiABKA1CVZK1GFEKMUhvdyBtYW55IG1pbnV0ZXMgdGhlIHBlcnNvbiBoYXMgYmVlbiBhY3RpdmUgdG9kYXkSBAjgqAEiFnNpZ25hbHMuaGVhbHRoLnNhbXBsZWRIJ4gBARJ9ChZyZXN0aW5nX2hlYXJ0X3JhdGVfYnBtGCsgASgNQliStRhUCjRUaGUgcGVyc29uJ3MgcmVzdGluZyBoZWFydCByYXRlLCBpbiBiZWF0cyBwZXIgbWludXRlEgQIgPUkIhZzaWduYWxzLmhlYWx0aC5zYW1wbGVkSCiIAQEScQoNc3RlcHNfbWVhbl83ZBgsIAEoAUJVkrUYUQoxSG93IG1hbnkgc3RlcHMgdGhlIHBlcnNvbiB0YWtlcyBvbiBhbiBhdmVyYWdlIGRheRIECID1JCIWc2lnbmFscy5oZWFsdGguc2FtcGxlZEgpiAEBEp4BChZpbnRlZ3JhdGlvbnNfY29ubmVjdGVkGC0gASgNQnmStRh1CipIb3cgbWFueSBvZiB0aGUgcGVyc29uJ3MgaW50ZWdyYXRpb25zIHdvcmsSBQiAztoDIh1zaWduYWxzLmludGVncmF0aW9uLmNvbm5lY3RlZCIhc2lnbmFscy5pbnRlZ3JhdGlvbi50b2tlbl9leHBpcmVkSCqIAQESsQEKFGludGVncmF0aW9uc19leHBpcmVkGC4gASgNQo0BkrUYiAEKPUhvdyBtYW55IG9mIHRoZSBwZXJzb24ncyBpbnRlZ3JhdGlvbnMgbXVzdCBiZSBjb25uZWN0ZWQgYWdhaW4SBQiAztoDIh1zaWduYWxzLmludGVncmF0aW9uLmNvbm5lY3RlZCIhc2lnbmFscy5pbnRlZ3JhdGlvbi50b2tlbl9leHBpcmVkSCuIAQFCEQoPX3RpcHNfc2VydmVkXzFkQhEKD190aXBzX3NlcnZlZF83ZEISChBfdGlwc19zZXJ2ZWRfMzBkQg8KDV90aXBzX2RvbmVfMWRCDwoNX3RpcHNfZG9uZV83ZEIQCg5fdGlwc19kb25lXzMwZEIUChJfdGlwc19kaXNtaXNzZWRfMWRCFAoSX3RpcHNfZGlzbWlzc2VkXzdkQhUKE190aXBzX2Rpc21pc3NlZF8zMGRCEgoQX3RpcHNfc25vb3plZF8xZEISChBfdGlwc19zbm9vemVkXzdkQhMKEV90aXBzX3Nub296ZWRfMzBkQhIKEF90aXBzX2lnbm9yZWRfMWRCEgoQX3RpcHNfaWdub3JlZF83ZEITChFfdGlwc19pZ25vcmVkXzMwZEIPCg1fZG9uZV9yYXRlXzFkQg8KDV9kb25lX3JhdGVfN2RCEAoOX2RvbmVfcmF0ZV8zMGRCFAoSX2Rpc21pc3NlZF9yYXRlXzFkQhQKEl9kaXNtaXNzZWRfcmF0ZV83ZEIVChNfZGlzbWlzc2VkX3JhdGVfMzBkQhIKEF9zbm9vemVkX3JhdGVfMWRCEgoQX3Nub296ZWRfcmF0ZV83ZEITChFfc25vb3plZF9yYXRlXzMwZEIXChVfc2Vjb25kc19zaW5jZV9zZXJ2ZWRCGQoXX3NlY29uZHNfc2luY2VfcmVhY3Rpb25CEwoRX2RvbmVfc3RyZWFrX2RheXNCFQoTX3Rhc2tfZG9uZV9yYXRlXzMwZEIXChVfYWR2aWNlX2RvbmVfcmF0ZV8zMGRCGAoWX2luc2lnaHRfZG9uZV9yYXRlXzMwZEIZChdfcmVtaW5kZXJfZG9uZV9yYXRlXzMwZEIUChJfbGxtX2RvbmVfcmF0ZV8zMGRCHAoaX3Rhc2tfZGlyZWN0X2RvbmVfcmF0ZV8zMGRCGQoXX2ZhbGxiYWNrX2RvbmVfcmF0ZV8zMGRCDQoLX29wZW5fdGFza3NCEAoOX292ZXJkdWVfdGFza3NCHQobX3NlY29uZHNfc2luY2VfdGFza3Nfc3luY2VkQg4KDF9zdGVwc190b2RheUIQCg5fc2xlZXBfbWludXRlc0IXChVfYWN0aXZlX21pbnV0ZXNfdG9kYXlCGQoXX3Jlc3RpbmdfaGVhcnRfcmF0ZV9icG1CEAoOX3N0ZXBzX21lYW5fN2RCGQoXX2ludGVncmF0aW9uc19jb25uZWN0ZWRCFwoVX2ludGVncmF0aW9uc19leHBpcmVkIv0BCgxGZWF0dXJlVmFsdWUSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoAUgAiAEBEi0KBnN0YXR1cxgDIAEoDjIdLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVTdGF0dXMSLQoGc291cmNlGAQgASgOMh0ub28uZmVhdHVyZXMudjEuRmVhdHVyZVNvdXJjZRIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGdmFsdWVzGAYgAygBEhgKC3N0b3JlX3ZhbHVlGAcgASgBSAGIAQFCCAoGX3ZhbHVlQg4KDF9zdG9yZV92YWx1ZSqdAQoNRmVhdHVyZVN0YXR1cxIeChpGRUFUVVJFX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkZFQVRVUkVfU1RBVFVTX1BSRVNFTlQQARIYChRGRUFUVVJFX1NUQVRVU19TVEFMRRACEhoKFkZFQVRVUkVfU1RBVFVTX01JU1NJTkcQAxIaChZGRUFUVVJFX1NUQVRVU19ERUZBVUxUEAQquAEKDUZlYXR1cmVTb3VyY2USHgoaRkVBVFVSRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIaChZGRUFUVVJFX1NPVVJDRV9SRVFVRVNUEAESGAoURkVBVFVSRV9TT1VSQ0VfU1RPUkUQAhIYChRGRUFUVVJFX1NPVVJDRV9DTE9DSxADEhgKFEZFQVRVUkVfU09VUkNFX0ZFQVNUEAQSHQoZRkVBVFVSRV9TT1VSQ0VfUE9QVUxBVElPThAFYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_oo_options_v1_options]);
 
 /**
  * What the last 30 days say about a person. "30 days" are the current UTC day and the 29 before it. An absent field is
@@ -69,6 +69,344 @@ export const ProfileFeaturesSchema: GenMessage<ProfileFeatures> = /*@__PURE__*/
   messageDesc(file_oo_features_v1_features, 0);
 
 /**
+ * What else the events say about a person: for people who look, for training and for the context of a new tip. A policy
+ * decides on `ProfileFeatures`. "N days" are the current UTC day and the N - 1 before it. An absent field is not known,
+ * which is not the same as zero; of a rate without any tip behind it, the population's stands in, as DEFAULT.
+ *
+ * @generated from message oo.features.v1.PersonFeatures
+ */
+export type PersonFeatures = Message<"oo.features.v1.PersonFeatures"> & {
+  /**
+   * Tips shown in the current UTC day.
+   *
+   * @generated from field: optional uint32 tips_served_1d = 1;
+   */
+  tipsServed1d?: number | undefined;
+
+  /**
+   * Tips shown in the last 7 days.
+   *
+   * @generated from field: optional uint32 tips_served_7d = 2;
+   */
+  tipsServed7d?: number | undefined;
+
+  /**
+   * Tips shown in the last 30 days.
+   *
+   * @generated from field: optional uint32 tips_served_30d = 3;
+   */
+  tipsServed30d?: number | undefined;
+
+  /**
+   * Tips done in the current UTC day.
+   *
+   * @generated from field: optional uint32 tips_done_1d = 4;
+   */
+  tipsDone1d?: number | undefined;
+
+  /**
+   * Tips done in the last 7 days.
+   *
+   * @generated from field: optional uint32 tips_done_7d = 5;
+   */
+  tipsDone7d?: number | undefined;
+
+  /**
+   * Tips done in the last 30 days.
+   *
+   * @generated from field: optional uint32 tips_done_30d = 6;
+   */
+  tipsDone30d?: number | undefined;
+
+  /**
+   * Tips dismissed in the current UTC day.
+   *
+   * @generated from field: optional uint32 tips_dismissed_1d = 7;
+   */
+  tipsDismissed1d?: number | undefined;
+
+  /**
+   * Tips dismissed in the last 7 days.
+   *
+   * @generated from field: optional uint32 tips_dismissed_7d = 8;
+   */
+  tipsDismissed7d?: number | undefined;
+
+  /**
+   * Tips dismissed in the last 30 days.
+   *
+   * @generated from field: optional uint32 tips_dismissed_30d = 9;
+   */
+  tipsDismissed30d?: number | undefined;
+
+  /**
+   * Tips snoozed in the current UTC day.
+   *
+   * @generated from field: optional uint32 tips_snoozed_1d = 10;
+   */
+  tipsSnoozed1d?: number | undefined;
+
+  /**
+   * Tips snoozed in the last 7 days.
+   *
+   * @generated from field: optional uint32 tips_snoozed_7d = 11;
+   */
+  tipsSnoozed7d?: number | undefined;
+
+  /**
+   * Tips snoozed in the last 30 days.
+   *
+   * @generated from field: optional uint32 tips_snoozed_30d = 12;
+   */
+  tipsSnoozed30d?: number | undefined;
+
+  /**
+   * Tips shown in the current UTC day and left without any reaction for too long.
+   *
+   * @generated from field: optional uint32 tips_ignored_1d = 13;
+   */
+  tipsIgnored1d?: number | undefined;
+
+  /**
+   * Tips shown in the last 7 days and left without any reaction for too long.
+   *
+   * @generated from field: optional uint32 tips_ignored_7d = 14;
+   */
+  tipsIgnored7d?: number | undefined;
+
+  /**
+   * Tips shown in the last 30 days and left without any reaction for too long.
+   *
+   * @generated from field: optional uint32 tips_ignored_30d = 15;
+   */
+  tipsIgnored30d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the current UTC day that the person did, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double done_rate_1d = 16;
+   */
+  doneRate1d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 7 days that the person did, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double done_rate_7d = 17;
+   */
+  doneRate7d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 30 days that the person did, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double done_rate_30d = 18;
+   */
+  doneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the current UTC day that the person dismissed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double dismissed_rate_1d = 19;
+   */
+  dismissedRate1d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 7 days that the person dismissed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double dismissed_rate_7d = 20;
+   */
+  dismissedRate7d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 30 days that the person dismissed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double dismissed_rate_30d = 21;
+   */
+  dismissedRate30d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the current UTC day that the person snoozed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double snoozed_rate_1d = 22;
+   */
+  snoozedRate1d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 7 days that the person snoozed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double snoozed_rate_7d = 23;
+   */
+  snoozedRate7d?: number | undefined;
+
+  /**
+   * Share of the tips shown in the last 30 days that the person snoozed, 0 to 1, smoothed towards the population's.
+   *
+   * @generated from field: optional double snoozed_rate_30d = 24;
+   */
+  snoozedRate30d?: number | undefined;
+
+  /**
+   * Tips done in the last 30 days by hour of the person's own day: 24 counts, from hour 0.
+   *
+   * @generated from field: repeated uint32 done_by_hour_30d = 25;
+   */
+  doneByHour30d: number[];
+
+  /**
+   * Tips done in the last 30 days by day of the person's own week: 7 counts, from Monday.
+   *
+   * @generated from field: repeated uint32 done_by_weekday_30d = 26;
+   */
+  doneByWeekday30d: number[];
+
+  /**
+   * Seconds since a tip was last shown, if within the last 30 days.
+   *
+   * @generated from field: optional uint64 seconds_since_served = 27;
+   */
+  secondsSinceServed?: bigint | undefined;
+
+  /**
+   * Seconds since the person last reacted to a tip, if within the last 30 days.
+   *
+   * @generated from field: optional uint64 seconds_since_reaction = 28;
+   */
+  secondsSinceReaction?: bigint | undefined;
+
+  /**
+   * UTC days in a row with a tip done, up to today or yesterday; at most 30.
+   *
+   * @generated from field: optional uint32 done_streak_days = 29;
+   */
+  doneStreakDays?: number | undefined;
+
+  /**
+   * Share of the tips of kind task shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double task_done_rate_30d = 30;
+   */
+  taskDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of kind advice shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double advice_done_rate_30d = 31;
+   */
+  adviceDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of kind insight shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double insight_done_rate_30d = 32;
+   */
+  insightDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of kind reminder shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double reminder_done_rate_30d = 33;
+   */
+  reminderDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of source llm shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double llm_done_rate_30d = 34;
+   */
+  llmDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of source task_direct shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double task_direct_done_rate_30d = 35;
+   */
+  taskDirectDoneRate30d?: number | undefined;
+
+  /**
+   * Share of the tips of source fallback shown in the last 30 days that the person did, smoothed towards the population's.
+   *
+   * @generated from field: optional double fallback_done_rate_30d = 36;
+   */
+  fallbackDoneRate30d?: number | undefined;
+
+  /**
+   * Tasks not done, over all task lists, as of the last sync of each.
+   *
+   * @generated from field: optional uint32 open_tasks = 37;
+   */
+  openTasks?: number | undefined;
+
+  /**
+   * Tasks not done and past their due date, over all task lists, as of the last sync of each.
+   *
+   * @generated from field: optional uint32 overdue_tasks = 38;
+   */
+  overdueTasks?: number | undefined;
+
+  /**
+   * Seconds since a task list was last read.
+   *
+   * @generated from field: optional uint64 seconds_since_tasks_synced = 39;
+   */
+  secondsSinceTasksSynced?: bigint | undefined;
+
+  /**
+   * Steps so far on the current UTC day.
+   *
+   * @generated from field: optional uint32 steps_today = 40;
+   */
+  stepsToday?: number | undefined;
+
+  /**
+   * Minutes asleep in the night before, by the samples of the current UTC day.
+   *
+   * @generated from field: optional uint32 sleep_minutes = 41;
+   */
+  sleepMinutes?: number | undefined;
+
+  /**
+   * Minutes of activity so far on the current UTC day.
+   *
+   * @generated from field: optional uint32 active_minutes_today = 42;
+   */
+  activeMinutesToday?: number | undefined;
+
+  /**
+   * Resting heart rate in beats per minute, newest sample of the last 7 days.
+   *
+   * @generated from field: optional uint32 resting_heart_rate_bpm = 43;
+   */
+  restingHeartRateBpm?: number | undefined;
+
+  /**
+   * Mean steps a day, over the days of the last 7 that were measured, today left out.
+   *
+   * @generated from field: optional double steps_mean_7d = 44;
+   */
+  stepsMean7d?: number | undefined;
+
+  /**
+   * Integrations that can be read from.
+   *
+   * @generated from field: optional uint32 integrations_connected = 45;
+   */
+  integrationsConnected?: number | undefined;
+
+  /**
+   * Integrations that the person must connect again.
+   *
+   * @generated from field: optional uint32 integrations_expired = 46;
+   */
+  integrationsExpired?: number | undefined;
+};
+
+/**
+ * Describes the message oo.features.v1.PersonFeatures.
+ * Use `create(PersonFeaturesSchema)` to create a new message.
+ */
+export const PersonFeaturesSchema: GenMessage<PersonFeatures> = /*@__PURE__*/
+  messageDesc(file_oo_features_v1_features, 1);
+
+/**
  * One feature value as a decision used it.
  *
  * @generated from message oo.features.v1.FeatureValue
@@ -108,6 +446,21 @@ export type FeatureValue = Message<"oo.features.v1.FeatureValue"> & {
    * @generated from field: google.protobuf.Timestamp as_of = 5;
    */
   asOf?: Timestamp | undefined;
+
+  /**
+   * The values of a feature that has several, such as a count for each hour. Empty: it has one, in `value`, or none.
+   *
+   * @generated from field: repeated double values = 6;
+   */
+  values: number[];
+
+  /**
+   * What our own tables said where another source was used: what the skew between the two is measured by. Absent: our
+   * own value was used, or nothing was known.
+   *
+   * @generated from field: optional double store_value = 7;
+   */
+  storeValue?: number | undefined;
 };
 
 /**
@@ -115,7 +468,7 @@ export type FeatureValue = Message<"oo.features.v1.FeatureValue"> & {
  * Use `create(FeatureValueSchema)` to create a new message.
  */
 export const FeatureValueSchema: GenMessage<FeatureValue> = /*@__PURE__*/
-  messageDesc(file_oo_features_v1_features, 1);
+  messageDesc(file_oo_features_v1_features, 2);
 
 /**
  * How far a feature value can be trusted.
@@ -205,6 +558,20 @@ export const FeatureSource = {
    * @generated from enum value: FEATURE_SOURCE_CLOCK = 3;
    */
   CLOCK: 3,
+
+  /**
+   * The Feast feature server that is configured.
+   *
+   * @generated from enum value: FEATURE_SOURCE_FEAST = 4;
+   */
+  FEAST: 4,
+
+  /**
+   * The whole population, because nothing is known of the person.
+   *
+   * @generated from enum value: FEATURE_SOURCE_POPULATION = 5;
+   */
+  POPULATION: 5,
 } as const;
 
 /**

@@ -1,0 +1,63 @@
+// How the columns of the declared tables travel to Postgres and back: as numbers, texts and JSON that every client reads
+// the same way, in any time zone and locale.
+import { type Column, type ColumnType, columnsOf, type TableName } from './tables.ts';
+
+interface Wire {
+  /** What Postgres takes an array of. */
+  readonly type: string;
+  /** From the wire into the column. */
+  readonly read: (value: string) => string;
+  /** From the column onto the wire. */
+  readonly write: (column: string) => string;
+}
+
+const asIs = (value: string): string => value;
+
+const wires: Readonly<Record<ColumnType, Wire>> = {
+  uuid: { type: 'uuid', read: asIs, write: asIs },
+  text: { type: 'text', read: asIs, write: asIs },
+  'text[]': {
+    type: 'text',
+    read: (value) => `ARRAY(SELECT json_array_elements_text(${value}::json))`,
+    write: asIs,
+  },
+  int: { type: 'int4', read: asIs, write: asIs },
+  bigint: { type: 'int8', read: asIs, write: asIs },
+  float: { type: 'float8', read: asIs, write: asIs },
+  day: {
+    type: 'int4',
+    read: (value) => `date '1970-01-01' + ${value}`,
+    write: (column) => `(${column} - date '1970-01-01')`,
+  },
+  timestamp: {
+    type: 'int8',
+    read: (value) => `to_timestamp(${value} / 1000.0)`,
+    write: (column) => `(extract(epoch FROM ${column}) * 1000)::int8`,
+  },
+};
+
+export const wireOf = ({ type }: Pick<Column, 'type'>): Wire => wires[type];
+
+/** A value on its way to Postgres. What is absent from a sum adds nothing. */
+export function toWire(value: unknown, { type, role }: Column): unknown {
+  if (value === undefined || value === null) return role === 'sum' ? 0 : null;
+  return type === 'text[]' ? JSON.stringify(value) : value;
+}
+
+/** Expression for a row of a table as a JSON array, in the order of `columnsOf`. */
+export function rowAsJson(table: TableName): string {
+  return `json_build_array(${columnsOf(table)
+    .map((column) => wireOf(column).write(column.name))
+    .join(', ')})`;
+}
+
+/** A row as `rowAsJson` gives it. Columns without a value are left out, as in a delta. */
+export function rowOfJson(table: TableName, values: readonly unknown[]): Readonly<Record<string, unknown>> {
+  const row: Record<string, unknown> = {};
+  for (const [i, { name, role }] of columnsOf(table).entries()) {
+    const value = values[i];
+    if (value !== null && value !== undefined) row[name] = value;
+    else if (role === 'set') row[name] = null;
+  }
+  return row;
+}
