@@ -15,7 +15,7 @@ const sizes = {
   quick: { events: 4_000, rounds: 1, latencyMs: 2_000 },
 } as const;
 
-const eventsPerSecond = 1_000;
+const eventsPerSecond = 5_000;
 /** Events of this first while are published and not measured. */
 const runInMs = 1_000;
 const publishesInFlight = 1_000;
@@ -143,7 +143,7 @@ function toLanes(messages: readonly Message[]): readonly Lane[] {
 
 async function createCopyTable({ database }: Stack): Promise<void> {
   await database.query('CREATE TABLE copied (LIKE events INCLUDING DEFAULTS)');
-  await database.query('ALTER TABLE copied ADD PRIMARY KEY (event_id)');
+  await database.query('ALTER TABLE copied ADD PRIMARY KEY (user_id, event_id, stored_on)');
 }
 
 /** Nothing stored, nothing read from the streams, and nothing left to write that would burden what comes next. */
@@ -151,7 +151,7 @@ async function reset({ database, nats }: Stack): Promise<void> {
   for (const { name: stream } of sources) {
     for (const { name } of await nats.consumers.list(stream).next()) await nats.consumers.delete(stream, name);
   }
-  await database.query('TRUNCATE events, user_daily, user_hourly, tip_feedback, copied');
+  await database.query('TRUNCATE event_ids, events, user_daily, user_hourly, tip_outcomes, tip_feedback, copied');
   await database.query('CHECKPOINT');
 }
 
@@ -207,7 +207,7 @@ async function measureLatency(stack: Stack, backlog: number, measureMs: number):
   const intervalMs = 1000 / eventsPerSecond;
   for (let dueAt = startedAt; dueAt < startedAt + runInMs + measureMs; await sleep(1)) {
     for (const now = Date.now(); dueAt <= now; dueAt += intervalMs) {
-      published.push(publish(bus, randomMessage(dueAt)).catch((error: unknown) => failed.abort(error)));
+      published.push(publish(bus, randomMessage(Math.floor(dueAt))).catch((error: unknown) => failed.abort(error)));
     }
   }
   await Promise.all(published);

@@ -1,11 +1,10 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { createValidator } from '@bufbuild/protovalidate';
 import { subjects } from '../gen/proto/oo/contract.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Bus } from '../platform/bus.ts';
 import { newId } from '../platform/ids.ts';
-import { matchPattern } from '../platform/match-pattern.ts';
+import { createValidator } from '../platform/validator.ts';
 
 type Init = Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>;
 
@@ -34,7 +33,7 @@ export interface EventPublisherOptions {
 
 /** Only events that consumers will accept leave here: the contract's rules are checked before publishing. */
 export function createEventPublisher({ bus, producer, timeoutMs = 5_000 }: EventPublisherOptions): EventPublisher {
-  const validator = createValidator({ regexMatch: matchPattern });
+  const validator = createValidator();
   return {
     async publish(event) {
       const nowMs = Date.now();

@@ -5,6 +5,8 @@ const schema = z.object({
   DATABASE_URL: required('the Postgres to write to').pipe(url('postgres', 'postgresql')),
   NATS_URL: required('the NATS server to read from').pipe(url('nats', 'tls')),
   ACK_WAIT_MS: integer(1_000, 3_600_000).default(30_000),
+  IGNORED_AFTER_HOURS: integer(1, 8_760).default(24),
+  EVENTS_KEEP_MONTHS: integer(2, 1_200).optional(),
   LOG_LEVEL: logLevel.default('info'),
 });
 
@@ -13,11 +15,22 @@ export interface ConsumersConfig {
   readonly natsUrl: string;
   /** How long events that a crashed process held wait for another. Longer than any batch takes. */
   readonly ackWaitMs: number;
+  /** A tip that nobody reacted to for this long was ignored. */
+  readonly ignoredAfterMs: number;
+  /** Months of events that are kept beside the current one. Undefined: all. */
+  readonly keepMonths: number | undefined;
   readonly logLevel: string;
 }
 
 /** Throws a ConfigError that names every bad variable. */
 export function readConsumersConfig(env: NodeJS.ProcessEnv): ConsumersConfig {
-  const { DATABASE_URL, NATS_URL, ACK_WAIT_MS, LOG_LEVEL } = readConfig(schema, env);
-  return { databaseUrl: DATABASE_URL, natsUrl: NATS_URL, ackWaitMs: ACK_WAIT_MS, logLevel: LOG_LEVEL };
+  const config = readConfig(schema, env);
+  return {
+    databaseUrl: config.DATABASE_URL,
+    natsUrl: config.NATS_URL,
+    ackWaitMs: config.ACK_WAIT_MS,
+    ignoredAfterMs: config.IGNORED_AFTER_HOURS * 3_600_000,
+    keepMonths: config.EVENTS_KEEP_MONTHS,
+    logLevel: config.LOG_LEVEL,
+  };
 }

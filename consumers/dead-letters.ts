@@ -1,5 +1,9 @@
+import { letterId, readReplay, seenAt, withoutReplay } from '../features/dead-letter.ts';
+import type { SeenLetter } from '../features/dead-letter-store.ts';
+import { unreadBinary, unreadJson, versions } from '../features/envelope.ts';
 import type { DeadLetterReasonName } from '../gen/proto/oo/contract.ts';
 import type { Bus, Delivery } from '../platform/bus.ts';
+import { isJson } from './decode.ts';
 
 export interface DeadLetter {
   readonly delivery: Delivery;
@@ -17,6 +21,7 @@ export const deadLetterHeaders = {
   messageId: 'Oo-Msg-Id',
 } as const;
 
+const prefix = 'deadletters.';
 const publishMs = 5_000;
 
 /**
@@ -25,13 +30,13 @@ const publishMs = 5_000;
  * BusError.
  */
 export async function putAside(
-  bus: Bus,
+  bus: Pick<Bus, 'publish'>,
   durable: { readonly stream: string; readonly name: string },
   letter: DeadLetter,
 ): Promise<void> {
   const { delivery, reason, error } = letter;
   const { 'Nats-Msg-Id': messageId, ...original } = delivery.headers;
-  await bus.publish(`deadletters.${durable.stream}`, delivery.data, {
+  await bus.publish(`${prefix}${durable.stream}`, delivery.data, {
     id: `dlq:${durable.stream}:${durable.name}:${delivery.sequence}`,
     timeoutMs: publishMs,
     headers: {
@@ -50,4 +55,63 @@ export async function putAside(
 /** A header is one line of printable ASCII. */
 function oneLine(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 200);
+}
+
+/**
+ * Reads what `putAside` published, in a form that the table takes: it has no NUL in its texts. An event that was
+ * replayed and failed again is the letter it was before. Undefined: nobody put it aside. Never throws.
+ */
+export function readLetter(message: Omit<Delivery, 'ack' | 'working' | 'terminate'>): SeenLetter | undefined {
+  const headers = mapText(message.headers, (text) => text.replaceAll('\0', '\ufffd'));
+  const { [deadLetterHeaders.reason]: reason = '', [deadLetterHeaders.subject]: subject = '' } = headers;
+  const streamSequence = wholeNumber(headers[deadLetterHeaders.sequence]);
+  if (!/^[a-z_]{1,64}$/.test(reason) || subject === '' || streamSequence === undefined) return undefined;
+  const replay = readReplay(headers);
+  const origin = replay?.origin ?? { stream: message.subject.slice(prefix.length), streamSequence };
+  return {
+    id: letterId(origin, subject, message.data),
+    ...origin,
+    subject,
+    headers: originalHeaders(headers),
+    data: message.data,
+    ...readIds(message),
+    reason,
+    error: headers[deadLetterHeaders.error] ?? '',
+    deliveries: Math.min(wholeNumber(headers[deadLetterHeaders.deliveries]) ?? 1, 2 ** 31 - 1),
+    seenAtMs: seenAt(message.takenAtMs, replay),
+    sequence: message.sequence,
+  };
+}
+
+function mapText(headers: Delivery['headers'], change: (text: string) => string): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [change(name), change(value)]));
+}
+
+function wholeNumber(text = ''): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** The headers that the message had before it was put aside, and before it was replayed. */
+function originalHeaders(headers: Record<string, string>): Readonly<Record<string, string>> {
+  const added = new Set<string>(Object.values(deadLetterHeaders));
+  const messageId = headers[deadLetterHeaders.messageId];
+  const original = Object.entries(withoutReplay(headers)).filter(
+    ([name]) => !added.has(name) && !name.startsWith('Nats-'),
+  );
+  return { ...Object.fromEntries(original), ...(messageId ? { 'Nats-Msg-Id': messageId } : {}) };
+}
+
+/** The ids that the bytes tell of, as far as they are ids that the contract would take. */
+function readIds({ data, headers }: Pick<Delivery, 'data' | 'headers'>): Pick<SeenLetter, 'eventId' | 'userId'> {
+  try {
+    const unread = isJson(headers) ? unreadJson(new TextDecoder().decode(data)) : unreadBinary(data);
+    const version = versions.get(unread.schemaVersion) ?? [...versions.values()].at(-1);
+    const { eventId = '', userId = '' } = version ? unread.read(version.schema) : {};
+    return {
+      eventId: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(eventId) ? eventId.toLowerCase() : null,
+      userId: userId !== '' && Buffer.byteLength(userId) <= 128 && !userId.includes('\0') ? userId : null,
+    };
+  } catch {
+    return { eventId: null, userId: null };
+  }
 }

@@ -1,11 +1,19 @@
+import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createEventStore } from '../features/event-store.ts';
+import { systemClock } from '../platform/clock.ts';
 import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
+import { createChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { runConsumers } from './run-consumers.ts';
+
+/** A batch takes milliseconds. What takes this long waits for a lock, or for a connection that is gone. */
+const statementTimeoutMs = 20_000;
+/** A chore may read a whole table. */
+const choreTimeoutMs = 600_000;
 
 await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);
@@ -15,18 +23,33 @@ await runMain(async (signal) => {
     url: config.databaseUrl,
     applicationName: 'oo-consumers',
     maxConnections: durables.length * batchesInFlight,
+    statementTimeoutMs,
   });
-  const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers' });
+  const choresDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-chores',
+    maxConnections: 1,
+    statementTimeoutMs: choreTimeoutMs,
+  });
+  const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
   void bus.closed.then((error) => {
     if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
   });
   try {
     const eventStore = createEventStore(database);
-    await runConsumers({ bus, eventStore, log, durables, signal: AbortSignal.any([signal, lost.signal]) });
+    const deadLetterStore = createDeadLetterStore(database);
+    const stopped = AbortSignal.any([signal, lost.signal]);
+    const chores = runChores(createChores({ bus, database: choresDatabase }, config), {
+      clock: systemClock,
+      log,
+      signal: stopped,
+    });
+    await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
+    await chores;
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();
-    await database.end();
+    await Promise.all([database.end(), choresDatabase.end()]);
   }
 });

@@ -1,29 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bus, Delivery, Durable } from '../platform/bus.ts';
+import { type Bus, BusError, type Delivery, type Durable } from '../platform/bus.ts';
 import type { Log } from '../platform/log.ts';
 
 export interface PumpOptions {
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'fetch'>;
   readonly durable: Durable;
   readonly batchSize: number;
   readonly batchesInFlight: number;
   readonly lingerMs: number;
-  /** Settles every message of a batch. Rejecting means that going on is pointless. */
-  readonly handle: (batch: readonly Delivery[]) => Promise<void>;
+  /**
+   * Settles every message of a batch. Rejecting means that going on is pointless. Where the rest of its work may take
+   * for ever, it calls `makeRoom`: the next batch then need not wait for this one.
+   */
+  readonly handle: (batch: readonly Delivery[], makeRoom: () => void) => Promise<void>;
   readonly log: Log;
   /** Stops fetching; what is in flight is finished first. */
   readonly signal: AbortSignal;
+  /** After this long of fetches that fail the process gives up, loudly, rather than idle for ever. Default: 2 minutes. */
+  readonly giveUpAfterMs?: number;
 }
 
 const expiresMs = 5_000;
 const pauseAfterFailureMs = 500;
-/** After this long without one successful fetch the process gives up, loudly, rather than idle for ever. */
-const giveUpAfterMs = 120_000;
 
 /**
  * Moves messages from a durable to `handle`: batches that are full or have lingered long enough, a bounded number at
  * once. At most `batchSize` messages wait beyond those. Messages that are held are kept from being delivered again.
- * Returns after `signal` once all is settled; rejects when `handle` does.
+ * Returns after `signal` once all is settled; rejects when `handle` does, when the durable is gone, and when the bus
+ * stays away.
  */
 export async function pump({
   bus,
@@ -34,9 +38,11 @@ export async function pump({
   handle,
   log,
   signal,
+  giveUpAfterMs = 120_000,
 }: PumpOptions): Promise<void> {
   const waiting: Delivery[] = [];
   const held = new Set<Delivery>();
+  let open = 0;
   let inFlight = 0;
   let linger: NodeJS.Timeout | undefined;
   let changed = Promise.withResolvers<void>();
@@ -47,17 +53,29 @@ export async function pump({
     linger = undefined;
     while (waiting.length > 0 && inFlight < batchesInFlight && !failure.signal.aborted) {
       const batch = waiting.splice(0, batchSize);
-      inFlight++;
-      handle(batch)
+      const makeRoom = countIn();
+      handle(batch, makeRoom)
         .catch((error: unknown) => failure.abort(error))
         .finally(() => {
           for (const delivery of batch) held.delete(delivery);
-          inFlight--;
-          dispatch();
-          changed.resolve();
-          changed = Promise.withResolvers();
+          open--;
+          makeRoom();
         });
     }
+  }
+
+  /** Counts a batch as open and in flight; what it returns ends its flight, once. */
+  function countIn(): () => void {
+    let isFlying = true;
+    open++;
+    inFlight++;
+    return () => {
+      if (isFlying) inFlight--;
+      isFlying = false;
+      dispatch();
+      changed.resolve();
+      changed = Promise.withResolvers();
+    };
   }
 
   function add(delivery: Delivery) {
@@ -72,7 +90,7 @@ export async function pump({
   }, durable.ackWaitMs / 3);
 
   try {
-    let lastFetchAt = performance.now();
+    let failingSince: number | undefined;
     while (!signal.aborted && !failure.signal.aborted) {
       if (waiting.length > 0) {
         await changed.promise;
@@ -80,15 +98,17 @@ export async function pump({
       }
       try {
         await fetchInto(add);
-        lastFetchAt = performance.now();
+        failingSince = undefined;
       } catch (error) {
-        if (performance.now() - lastFetchAt > giveUpAfterMs) throw error;
+        failingSince ??= performance.now();
+        const isGone = error instanceof BusError && error.kind === 'refused';
+        if (isGone || performance.now() - failingSince > giveUpAfterMs) throw error;
         log.warn({ durable: durable.name, error: String(error) }, 'cannot fetch, trying again');
         await sleep(pauseAfterFailureMs, undefined, { signal }).catch(() => {});
       }
     }
     dispatch();
-    while (inFlight > 0 && !failure.signal.aborted) await changed.promise;
+    while (open > 0 && !failure.signal.aborted) await changed.promise;
     failure.signal.throwIfAborted();
   } finally {
     clearTimeout(linger);

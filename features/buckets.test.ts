@@ -77,7 +77,7 @@ describe('unpack', () => {
       'weekday',
       'last_done_at',
     ]);
-    expect(unpack('user_hourly', '20000,9,2,5,1728000000000;20001,0,0,,')).toEqual([
+    expect(unpack('user_hourly', '20000,20001;9,0;2,0;5,;1728000000000,')).toEqual([
       { day: 20000, hour: 9, done: 2, weekday: 5, last_done_at: 1728000000000 },
       { day: 20001, hour: 0, done: 0 },
     ]);

@@ -1,4 +1,4 @@
-import { type Column, columnsOf, type DeltaOf, type Table, tables } from './tables.ts';
+import { type Column, columnsOf, type DeltaOf, type Table, type TableName, tables } from './tables.ts';
 
 /** The tables that say what is known of a person. Features are read out of them and of nothing else. */
 export const bucketTables = [
@@ -32,21 +32,21 @@ export const bucketColumns = (table: BucketTable): readonly Column[] =>
   columnsOf(table).filter(({ name }) => name !== 'user_id');
 
 /**
- * Reads `column,column,…;column,…`, which is how one row per person comes out of the database at a fraction of the cost
- * of a row per bucket. An empty entry is a column without a value. Only for tables of numbers.
+ * Reads `value,value,…;value,value,…`, one part for each column, which is how one row per person comes out of the
+ * database at a fraction of the cost of a row per bucket. An empty value is a column without one. Only for tables of
+ * numbers.
  */
 export function unpack<Name extends BucketTable>(table: Name, packed: string | null): readonly BucketOf<Name>[] {
   if (!packed) return [];
-  const columns = packedColumns(table);
-  return packed.split(';').map((row) => {
-    const values = row.split(',');
-    const bucket: Record<string, number> = {};
-    for (const [i, column] of columns.entries()) {
-      const value = values[i];
+  const parts = packed.split(';').map((part) => part.split(','));
+  const buckets = parts[0]?.map((): Record<string, number> => ({})) ?? [];
+  for (const [i, column] of packedColumns(table).entries()) {
+    for (const [row, bucket] of buckets.entries()) {
+      const value = parts[i]?.[row];
       if (value) bucket[column] = Number(value);
     }
-    return bucket as BucketOf<Name>;
-  });
+  }
+  return buckets as unknown as readonly BucketOf<Name>[];
 }
 
 const known = new Map<BucketTable, readonly string[]>();
@@ -65,26 +65,56 @@ export interface AnyDelta {
 
 /** Adds up deltas of one person as the database does: the reference that the tables are tested against. */
 export function fold(deltas: readonly AnyDelta[]): Buckets {
-  return Object.fromEntries(bucketTables.map((table) => [table, foldTable(table, deltas)])) as unknown as Buckets;
+  const folding = startFold();
+  for (const delta of deltas) folding.add(delta);
+  return folding.buckets;
+}
+
+/** A fold that goes on. */
+export interface Folding {
+  /** A delta of a table that holds no buckets adds nothing. */
+  add(delta: AnyDelta): void;
+  /** All that was added so far. It changes with what is added later. */
+  readonly buckets: Buckets;
 }
 
 type Row = Record<string, number | string | undefined>;
 
-function foldTable(table: BucketTable, deltas: readonly AnyDelta[]): readonly object[] {
-  const folded = new Map<string, Row>();
-  const keys = Object.keys(tables[table].key).filter((column) => column !== 'user_id');
-  for (const { row } of deltas.filter((delta) => delta.table === table)) {
-    const added = row as Row;
-    const id = JSON.stringify(keys.map((column) => added[column]));
-    const bucket = folded.get(id) ?? Object.fromEntries(keys.map((column) => [column, added[column]]));
-    folded.set(id, bucket);
-    addTo(table, bucket, added);
-  }
-  return [...folded.values()];
+interface FoldedTable {
+  readonly table: BucketTable;
+  readonly keys: readonly string[];
+  readonly byKey: Map<string, Row>;
+  readonly rows: Row[];
+}
+
+export function startFold(): Folding {
+  const folded = new Map<string, FoldedTable>(
+    bucketTables.map((table) => {
+      const keys = Object.keys(tables[table].key).filter((column) => column !== 'user_id');
+      return [table, { table, keys, byKey: new Map(), rows: [] }];
+    }),
+  );
+  return {
+    add({ table, row }) {
+      const into = folded.get(table);
+      if (into) addTo(into.table, rowFor(into, row as Row), row as Row);
+    },
+    buckets: Object.fromEntries([...folded].map(([table, { rows }]) => [table, rows])) as unknown as Buckets,
+  };
+}
+
+function rowFor({ keys, byKey, rows }: FoldedTable, added: Row): Row {
+  const id = JSON.stringify(keys.map((column) => added[column]));
+  const known = byKey.get(id);
+  if (known) return known;
+  const row: Row = Object.fromEntries(keys.map((column) => [column, added[column]]));
+  byKey.set(id, row);
+  rows.push(row);
+  return row;
 }
 
 /** Adds one contribution to a row, in place: the merge of every column, as the database does it. */
-export function addTo(table: BucketTable, row: Row, added: Row): void {
+export function addTo(table: TableName, row: Row, added: Row): void {
   const { merge, register }: Table = tables[table];
   for (const [column, [rule]] of Object.entries(merge)) {
     const value = added[column];

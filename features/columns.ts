@@ -32,11 +32,35 @@ const wires: Readonly<Record<ColumnType, Wire>> = {
   timestamp: {
     type: 'int8',
     read: (value) => `to_timestamp(${value} / 1000.0)`,
-    write: (column) => `(extract(epoch FROM ${column}) * 1000)::int8`,
+    write: (column) => `(date_part('epoch', ${column}) * 1000)::int8`, // in doubles, where extract takes decimals
   },
 };
 
 export const wireOf = ({ type }: Pick<Column, 'type'>): Wire => wires[type];
+
+/** An array of numbers or of texts that need no quotes, as Postgres reads it. The client library's way costs much more. */
+export function arrayLiteral(values: readonly (string | number)[]): string {
+  return `{${values.join(',')}}`;
+}
+
+/** An array of any texts, as Postgres reads it. */
+export function textArrayLiteral(values: readonly string[]): string {
+  return `{${values.map(quoted).join(',')}}`;
+}
+
+const quoted = (text: string): string => `"${/["\\]/.test(text) ? text.replace(/["\\]/g, '\\$&') : text}"`;
+
+/** One column of some rows as an array. What is absent from a sum adds nothing. */
+export function columnLiteral(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  { name, type, role }: Column,
+): string {
+  const absent = role === 'sum' ? '0' : 'NULL';
+  const literal = type === 'text' ? quoted : type === 'text[]' ? quotedJson : String;
+  return `{${rows.map((row) => (row[name] === undefined || row[name] === null ? absent : literal(row[name] as string))).join(',')}}`;
+}
+
+const quotedJson = (values: unknown): string => quoted(JSON.stringify(values));
 
 /** A value on its way to Postgres. What is absent from a sum adds nothing. */
 export function toWire(value: unknown, { type, role }: Column): unknown {

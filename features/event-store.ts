@@ -1,5 +1,6 @@
 import type { Database } from '../platform/database.ts';
-import { toWire, wireOf } from './columns.ts';
+import { arrayLiteral, columnLiteral, textArrayLiteral, wireOf } from './columns.ts';
+import { userHash } from './erasure-store.ts';
 import {
   type Column,
   columnsOf,
@@ -54,49 +55,72 @@ export function createEventStore(database: Database): EventStore {
  * deltas of exactly those. Rows go in in the order of their keys, so that two batches that touch the same people wait
  * for each other instead of dying in a deadlock. Every column travels as one array.
  */
-export function storeStatement(events: readonly StoredEvent[]): { text: string; name: string; values: unknown[] } {
+export function storeStatement(events: readonly StoredEvent[]): { text: string; name: string; values: string[] } {
   const distinct = [...new Map(events.toReversed().map((event) => [event.eventId, event])).values()]; // the first wins
-  const touched = tableNames.filter((table) =>
-    distinct.some(({ deltas }) => deltas.some((delta) => delta.table === table)),
-  );
+  const contributions = contributionsOf(distinct);
+  const shape = contributions
+    .map(({ table, isGrouped }) => `${tableNames.indexOf(table)}${isGrouped ? 'g' : ''}`)
+    .join('-');
   return {
-    text: statementText(touched),
-    name: `store-${touched.map((table) => tableNames.indexOf(table)).join('-')}`, // Postgres cuts names at 63 bytes
-    values: [...eventArrays(distinct), ...touched.flatMap((table) => deltaArrays(table, distinct))],
+    text: statementText(shape, contributions),
+    name: `store-${shape}`, // Postgres cuts names at 63 bytes
+    values: [...eventArrays(distinct), ...contributions.flatMap(({ arrays }) => arrays)],
   };
 }
 
-function eventArrays(events: readonly StoredEvent[]): unknown[][] {
+function eventArrays(events: readonly StoredEvent[]): string[] {
   return [
-    events.map(({ eventId }) => eventId),
-    events.map(({ type }) => type),
-    events.map(({ userId }) => userId),
-    events.map(({ occurredAtMs }) => occurredAtMs),
-    events.map(({ schemaVersion }) => schemaVersion),
-    events.map(({ producer }) => producer),
-    events.map(({ envelope }) => `\\x${Buffer.from(envelope).toString('hex')}`),
+    arrayLiteral(events.map(({ eventId }) => eventId)),
+    arrayLiteral(events.map(({ type }) => type)),
+    textArrayLiteral(events.map(({ userId }) => userId)),
+    arrayLiteral(events.map(({ occurredAtMs }) => occurredAtMs)),
+    textArrayLiteral(events.map(({ schemaVersion }) => schemaVersion)),
+    textArrayLiteral(events.map(({ producer }) => producer)),
+    arrayLiteral(events.map(({ envelope }) => hexOf(envelope))),
   ];
 }
 
-/** The event each delta belongs to, then the delta's columns. */
-function deltaArrays(table: TableName, events: readonly StoredEvent[]): unknown[][] {
-  const rows = events.flatMap(({ eventId, deltas }) =>
-    deltas
-      .filter((delta) => delta.table === table)
-      .map(({ row }) => ({ eventId, row: row as Readonly<Record<string, unknown>> })),
-  );
-  return [
-    rows.map(({ eventId }) => eventId),
-    ...columnsOf(table).map((column) => rows.map(({ row }) => toWire(row[column.name], column))),
-  ];
+/** Bytes as an element of an array: its backslash is escaped. */
+const hexOf = (bytes: Uint8Array): string =>
+  `\\\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
+
+/** What a list of events adds to one table. */
+interface Contribution {
+  readonly table: TableName;
+  /** The event each row belongs to, then the row's columns. */
+  readonly arrays: readonly string[];
+  /** Whether several rows add to the same one: only then must they be added up first. */
+  readonly isGrouped: boolean;
 }
 
-const texts = new Map<string, string>(); // at most one for each set of tables
+function contributionsOf(events: readonly StoredEvent[]): readonly Contribution[] {
+  return tableNames.flatMap((table) => {
+    const eventIds: string[] = [];
+    const rows: Readonly<Record<string, unknown>>[] = [];
+    for (const { eventId, deltas } of events) {
+      for (const delta of deltas) {
+        if (delta.table !== table) continue;
+        eventIds.push(eventId);
+        rows.push(delta.row);
+      }
+    }
+    if (rows.length === 0) return [];
+    const arrays = [arrayLiteral(eventIds), ...columnsOf(table).map((column) => columnLiteral(rows, column))];
+    return [{ table, arrays, isGrouped: isMerged(table) && hasRepeats(table, rows) }];
+  });
+}
 
-function statementText(touched: readonly TableName[]): string {
-  const id = touched.join();
-  const text = texts.get(id) ?? buildText(touched);
-  texts.set(id, text);
+function hasRepeats(table: TableName, rows: readonly Readonly<Record<string, unknown>>[]): boolean {
+  const keys = Object.keys(tables[table].key);
+  const distinct = new Set(rows.map((row) => keys.map((key) => row[key]).join('\0')));
+  return distinct.size < rows.length;
+}
+
+const texts = new Map<string, string>(); // at most one for each shape
+
+function statementText(shape: string, contributions: readonly Contribution[]): string {
+  const text = texts.get(shape) ?? buildText(contributions);
+  texts.set(shape, text);
   return text;
 }
 
@@ -104,7 +128,7 @@ function statementText(touched: readonly TableName[]): string {
  * Whoever erases a person locks `erasures`. This statement takes its snapshot after its locks, so it either ends before
  * the erasure begins or sees it.
  */
-function buildText(touched: readonly TableName[]): string {
+function buildText(contributions: readonly Contribution[]): string {
   const eventTypes = ['uuid', 'text', 'text', 'int8', 'text', 'text', 'text'];
   let parameters = eventTypes.length;
   const arrays = (types: readonly string[]) => types.map((type) => `$${++parameters}::${type}[]`).join(', ');
@@ -114,14 +138,15 @@ function buildText(touched: readonly TableName[]): string {
       FROM (SELECT user_id, count(*) AS events FROM unnest($3::text[]) AS a(user_id)
         WHERE EXISTS (SELECT FROM erasures) GROUP BY user_id) AS asked
       CROSS JOIN erasure_salt
-      JOIN erasures ON erasures.user_hash = sha256(erasure_salt.salt || convert_to(asked.user_id, 'UTF8'))
+      JOIN erasures ON erasures.user_hash = ${userHash('asked.user_id')}
+      ORDER BY erasures.user_hash FOR NO KEY UPDATE OF erasures
     ), refused AS (
       UPDATE erasures SET refused_events = refused_events + erased.events
       FROM erased WHERE erasures.user_hash = erased.user_hash
     ), new AS (
       INSERT INTO event_ids (event_id)
       SELECT event_id FROM unnest($1::uuid[], $3::text[]) AS a(event_id, user_id)
-      WHERE NOT EXISTS (SELECT FROM erased WHERE erased.user_id = a.user_id)
+      WHERE user_id <> ALL (ARRAY(SELECT user_id FROM erased))
       ORDER BY event_id
       ON CONFLICT (event_id) DO NOTHING
       RETURNING event_id AS source_event
@@ -131,11 +156,11 @@ function buildText(touched: readonly TableName[]): string {
       FROM unnest(${eventTypes.map((type, i) => `$${i + 1}::${type}[]`).join(', ')})
         AS e(event_id, type, user_id, occurred_at, schema_version, producer, envelope)
       JOIN new ON source_event = event_id
-    )${touched.map((table) => `, ${addDeltas(table, arrays(['uuid', ...columnsOf(table).map((column) => wireOf(column).type)]))}`).join('')}
+    )${contributions.map(({ table, isGrouped }) => `, ${addDeltas(table, isGrouped, arrays(['uuid', ...columnsOf(table).map((column) => wireOf(column).type)]))}`).join('')}
     SELECT (SELECT count(*) FROM new)::int AS stored, (SELECT coalesce(sum(events), 0) FROM erased)::int AS refused`;
 }
 
-function addDeltas(table: TableName, arrays: string): string {
+function addDeltas(table: TableName, isGrouped: boolean, arrays: string): string {
   const columns = columnsOf(table);
   const names = columns.map(({ name }) => name).join(', ');
   const keys = namesOf(columns, 'key').join(', ');
@@ -146,9 +171,9 @@ function addDeltas(table: TableName, arrays: string): string {
     .map((column) => `${column.name} = ${merged(column, order)}`);
   return `${table}_added AS (
       INSERT INTO ${table} AS t (${names})
-      SELECT ${columns.map((column) => contributed(column, order)).join(', ')}
+      SELECT ${columns.map((column) => contributed(column, isGrouped ? order : undefined)).join(', ')}
       FROM unnest(${arrays}) AS d(source_event, ${names}) JOIN new USING (source_event)
-      ${isMerged(table) ? `GROUP BY ${keyNumbers}` : ''}
+      ${isGrouped ? `GROUP BY ${keyNumbers}` : ''}
       ORDER BY ${keyNumbers}
       ON CONFLICT (${keys}) ${isMerged(table) ? `DO UPDATE SET ${updates.join(', ')}` : 'DO NOTHING'}
     )`;
@@ -167,11 +192,15 @@ function registerOrder(table: TableName): Order {
   return { columns: namesOf(columnsOf(table), 'order'), keep: register?.keep ?? 'first' };
 }
 
-/** What a batch contributes to a column: sums of a group keep the column's type, which the database would widen. */
-function contributed(column: Column, { columns, keep }: Order): string {
+/**
+ * What a list of events contributes to a column: the rows of one key added up, if there are several. Sums keep the
+ * column's type, which the database would widen.
+ */
+function contributed(column: Column, group: Order | undefined): string {
   const { name, role } = column;
   const { type, read } = wireOf(column);
   const value = read(`d.${name}`);
+  if (!group) return value;
   switch (role) {
     case 'key':
     case 'set':
@@ -183,8 +212,8 @@ function contributed(column: Column, { columns, keep }: Order): string {
       return `${role}(${comparable(value, column)})`;
     case 'order':
     case 'carried': {
-      const order = columns.map((each) => `d.${each}${keep === 'last' ? ' DESC' : ''}`).join(', ');
-      return `(array_agg(${value} ORDER BY ${order}) FILTER (WHERE d.${columns[0]} IS NOT NULL))[1]`;
+      const order = group.columns.map((each) => `d.${each}${group.keep === 'last' ? ' DESC' : ''}`).join(', ');
+      return `(array_agg(${value} ORDER BY ${order}) FILTER (WHERE d.${group.columns[0]} IS NOT NULL))[1]`;
     }
   }
 }

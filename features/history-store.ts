@@ -2,12 +2,12 @@ import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Database } from '../platform/database.ts';
 import { readEnvelope } from './envelope.ts';
 
-/** An event as it was stored. */
-export interface PastEvent {
+/** An event that was stored, as one of the version that this build works with. */
+export interface PastEvent<Event = Envelope> {
   readonly userId: string;
   /** Whether a decision had seen it: see features/snapshot.ts. */
   readonly transactionId: bigint;
-  readonly event: Envelope;
+  readonly event: Event;
 }
 
 const pageSize = 2_000;
@@ -16,10 +16,16 @@ const pageSize = 2_000;
  * Reads all stored events of some people, in the order of the person and the event's id, a page at a time: memory stays
  * flat however much there is. On a client in a transaction of its own all pages see the same.
  */
-export async function* readHistory(
+export function readHistory(database: Pick<Database, 'query'>, userIds: readonly string[]): AsyncGenerator<PastEvent> {
+  return readHistoryBy(readEnvelope, database, userIds);
+}
+
+/** The same, for a build that reads stored envelopes by other versions. */
+export async function* readHistoryBy<Event>(
+  read: (schemaVersion: string, bytes: Uint8Array) => Event,
   database: Pick<Database, 'query'>,
   userIds: readonly string[],
-): AsyncGenerator<PastEvent> {
+): AsyncGenerator<PastEvent<Event>> {
   let after = { user_id: '', event_id: '00000000-0000-0000-0000-000000000000' };
   for (;;) {
     const { rows } = await database.query<Row>({
@@ -34,7 +40,7 @@ export async function* readHistory(
       yield {
         userId: user_id,
         transactionId: BigInt(transaction_id),
-        event: readEnvelope(schema_version, envelope),
+        event: read(schema_version, envelope),
       };
     }
     const last = rows.at(-1);

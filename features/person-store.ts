@@ -115,10 +115,12 @@ const readPeople = `
   LEFT JOIN tip_scores AS decided ON decided.decision_id = asked.decision_id
   ORDER BY position`;
 
-/** A person's buckets as one text, in the form that `unpack` reads. */
+/** A person's buckets as one text, in the form that `unpack` reads. All columns are gathered in one scan, in one order. */
 function packedBuckets(table: 'user_daily' | 'user_hourly'): string {
-  const values = bucketColumns(table).map((column) => `coalesce(${wireOf(column).write(column.name)}::text, '')`);
-  return `SELECT string_agg(${values.join(" || ',' || ")}, ';') FROM ${table} WHERE user_id = asked.user_id AND day >= date '1970-01-01' + $3::int4`;
+  const columns = bucketColumns(table).map(
+    (column) => `string_agg(coalesce(${wireOf(column).write(column.name)}::text, ''), ',')`,
+  );
+  return `SELECT concat_ws(';', ${columns.join(', ')}) FROM ${table} WHERE user_id = asked.user_id AND day >= date '1970-01-01' + $3::int4`;
 }
 
 /** All buckets of one person, however old. */

@@ -10,7 +10,7 @@ export interface Snapshot {
 
 /** Reads the text form of `pg_snapshot`: `xmin:xmax:xip,xip,…`. Undefined: it is none. */
 export function parseSnapshot(text: string): Snapshot | undefined {
-  const [, xmin, xmax, running] = /^(\d+):(\d+):([\d,]*)$/.exec(text) ?? [];
+  const [, xmin, xmax, running] = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/.exec(text) ?? [];
   if (xmin === undefined || xmax === undefined || running === undefined) return undefined;
   return {
     xmin: BigInt(xmin),

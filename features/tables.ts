@@ -111,10 +111,9 @@ export const tables = {
     },
   },
   tip_feedback: {
-    key: { event_id: 'uuid' },
+    key: { user_id: 'text', event_id: 'uuid' },
     merge: {},
     set: {
-      user_id: 'text',
       tip_id: 'text',
       decision_id: 'uuid',
       reaction: 'text',

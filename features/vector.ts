@@ -32,6 +32,11 @@ export const vectorNames = [
   'tip_volume_30d',
 ] as const;
 
+const ofCandidate: readonly string[] = ['is_overdue', 'task_age_norm', 'priority_norm'];
+
+/** Whether an entry says something of the candidate itself. The others say it of the person and the moment. */
+export const isOfCandidate = (name: string): boolean => ofCandidate.includes(name);
+
 const maxDwellMs = 600_000;
 const fullVolume = 100;
 

@@ -66,6 +66,8 @@ export interface Delivery {
   readonly data: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
   readonly sequence: number;
+  /** When its stream took it. */
+  readonly takenAtMs: number;
   /** How often this message has been delivered, this time included. Not a reason to skip duplicate checks. */
   readonly deliveries: number;
   /** Done with it. Lost acknowledgements are harmless: the message comes again. */

@@ -5,15 +5,27 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** At most this many connections. */
   readonly maxConnections: number;
+  /**
+   * Milliseconds a statement may take. One that takes longer, or whose answer never comes because the network lost the
+   * connection, fails as an outage. Undefined: as long as it takes, which over a lost connection is for ever.
+   */
+  readonly statementTimeoutMs?: number;
 }
 
 export type Database = pg.Pool;
 
+/** How much later than the server this side gives up: then the server is slow, not lost, and has let go of its locks. */
+const answerGraceMs = 2_000;
+/** A transaction that waits this long for its next statement belongs to a process that is gone; its locks are freed. */
+const idleInTransactionMs = 60_000;
+
 /**
  * A pool of connections that all speak UTC: in another zone, timestamps would be written and read wrongly by the offset
- * without any error. A broken idle connection is dropped by the pool and must not end the process.
+ * without any error. A broken idle connection is dropped by the pool and must not end the process; so is one on which a
+ * statement failed in any way.
  */
-export function openDatabase({ url, applicationName, maxConnections }: DatabaseOptions): Database {
+export function openDatabase(options: DatabaseOptions): Database {
+  const { url, applicationName, maxConnections, statementTimeoutMs } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -21,8 +33,14 @@ export function openDatabase({ url, applicationName, maxConnections }: DatabaseO
     options: '-c TimeZone=UTC',
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    idle_in_transaction_session_timeout: idleInTransactionMs,
+    ...(statementTimeoutMs === undefined
+      ? {}
+      : { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + answerGraceMs }),
   });
-  pool.on('error', () => {});
+  const ignore = () => {}; // a statement that it breaks fails by itself
+  pool.on('error', ignore);
+  pool.on('connect', (client) => client.on('error', ignore));
   return pool;
 }
 
@@ -50,19 +68,23 @@ function sqlState(error: unknown): string | undefined {
 const socketErrors = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
+  'EADDRNOTAVAIL',
   'EHOSTUNREACH',
+  'EHOSTDOWN',
   'ENETUNREACH',
+  'ENETDOWN',
 ]);
 
 function isConnectionFailure(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isConnectionFailure);
   if (!(error instanceof Error)) return false;
   if ('code' in error && typeof error.code === 'string' && socketErrors.has(error.code)) return true;
-  return /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|query read timeout/i.test(
+  return /connection terminated|timeout exceeded when trying to connect|timeout expired|is not queryable|query read timeout/i.test(
     error.message,
   );
 }

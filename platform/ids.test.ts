@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { derivedId, newId } from './ids.ts';
+import { derivedId, namedId, newId } from './ids.ts';
 
 const shape = (version: number) =>
   new RegExp(`^[0-9a-f]{8}-[0-9a-f]{4}-${version}[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`);
@@ -25,5 +25,13 @@ describe('derivedId', () => {
         expect(derived.slice(0, 13)).toBe(id.slice(0, 13));
       }),
     );
+  });
+});
+
+describe('namedId', () => {
+  it('is a version 8 UUID: the same for the same name, and another for every other', () => {
+    expect(namedId('a')).toMatch(shape(8));
+    expect(namedId('a')).toBe(namedId('a'));
+    expect(namedId('b')).not.toBe(namedId('a'));
   });
 });

@@ -17,6 +17,18 @@ export function derivedId(scope: string, uuid: string): string {
   return toUuid(bytes, 8);
 }
 
+/** The UUID (version 8) of what happened at an instant under a name: always the same, and ordered by time. */
+export function idAt(instantMs: number, name: string): string {
+  const bytes = createHash('sha256').update(name).digest().subarray(0, 16);
+  bytes.writeUIntBE(instantMs, 0, 6);
+  return toUuid(bytes, 8);
+}
+
+/** The UUID (version 8) of a name: always the same. */
+export function namedId(name: string): string {
+  return toUuid(createHash('sha256').update(name).digest().subarray(0, 16), 8);
+}
+
 /** Writes version and variant into 16 bytes and prints them. */
 function toUuid(bytes: Buffer, version: number): string {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | (version << 4);

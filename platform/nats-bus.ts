@@ -6,6 +6,7 @@ import {
   createInbox,
   DeliverPolicy,
   ErrorCode,
+  Events,
   headers,
   type JsMsg,
   type Msg,
@@ -15,25 +16,33 @@ import {
   nanos,
 } from 'nats';
 import { type Bus, BusError, type Delivery, type PublishAck, type PublishOptions } from './bus.ts';
+import type { Log } from './log.ts';
+import { retry } from './retry.ts';
 import { duplicateWindowMs } from './streams.ts';
 
 export interface BusOptions {
   readonly url: string;
   readonly name: string;
+  /** Gives up waiting for a server that cannot be reached. */
+  readonly signal?: AbortSignal;
+  /** Hears of a server that cannot be reached, of a connection that is lost, and of its return. */
+  readonly log?: Pick<Log, 'warn' | 'info'>;
 }
 
-/** Connects, waiting for the server for as long as it takes, and reconnects for ever. */
-export async function openBus({ url, name }: BusOptions): Promise<Bus> {
-  const connection = await connect({
-    servers: url,
-    name,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 500,
-    waitOnFirstConnect: true,
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    noAsyncTraces: true,
-  });
+/** A connection that the network lost without a word is noticed, and made anew, after two to three of these. */
+const pingMs = 5_000;
+const connectMs = 5_000;
+/** How long `close` waits for the server to take what is buffered. */
+const drainMs = 2_000;
+
+/**
+ * Connects, waiting for the server for as long as it takes, and reconnects for ever. Rejects when `signal` aborts while
+ * it waits, and at once when the server refuses who asks.
+ */
+export async function openBus(options: BusOptions): Promise<Bus> {
+  const { log } = options;
+  const connection = await connectPatiently(options);
+  if (log) void reportOutages(connection, log);
   const jetstream = connection.jetstream();
   const publisher = createPublisher(connection);
 
@@ -83,7 +92,10 @@ export async function openBus({ url, name }: BusOptions): Promise<Bus> {
     },
 
     async fetch({ stream, name }, { max, expiresMs }) {
-      const consumer = await jetstream.consumers.get(stream, name);
+      const consumer = await jetstream.consumers.get(stream, name).catch((error: unknown) => {
+        const kind = isNotFound(error) ? 'refused' : 'unavailable';
+        throw new BusError(kind, `durable ${name} of stream ${stream}: ${messageOf(error)}`);
+      });
       const messages = await consumer.fetch({ max_messages: max, expires: expiresMs });
       return {
         stop: () => messages.stop(),
@@ -108,21 +120,69 @@ export async function openBus({ url, name }: BusOptions): Promise<Bus> {
 
     async close() {
       publisher.close();
-      if (!connection.isClosed()) await connection.drain().catch(() => connection.close());
+      if (connection.isClosed()) return;
+      await within(connection.drain(), drainMs).catch(() => {}); // without a server it would wait for ever
+      await connection.close();
     },
   };
+}
+
+/** Not left to the library, whose own waiting for a first connection is silent and cannot be ended. */
+function connectPatiently({ url, name, signal, log }: BusOptions): Promise<NatsConnection> {
+  const settings = {
+    servers: url,
+    name,
+    timeout: connectMs,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    pingInterval: pingMs,
+    maxPingOut: 2,
+    noAsyncTraces: true,
+  };
+  return retry(() => connect(settings), {
+    firstMs: 500,
+    maxMs: 2_000,
+    signal: signal ?? new AbortController().signal,
+    random: Math.random,
+    shouldRetry: (error) => !(error instanceof NatsError && refusals.includes(error.code)),
+    onRetry: (error, attempt) => log?.warn({ attempt, error: messageOf(error) }, 'cannot reach NATS, trying again'),
+  });
+}
+
+const refusals: readonly string[] = [
+  ErrorCode.AuthorizationViolation,
+  ErrorCode.BadAuthentication,
+  ErrorCode.BadCreds,
+  ErrorCode.InvalidOption,
+];
+
+async function reportOutages(connection: NatsConnection, log: NonNullable<BusOptions['log']>): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === Events.Disconnect) log.warn('the connection to NATS is lost, trying to get it back');
+    if (type === Events.Reconnect) log.info('the connection to NATS is back');
+  }
 }
 
 function toRecord(messageHeaders: MsgHdrs | undefined): Record<string, string> {
   return Object.fromEntries([...(messageHeaders ?? [])].map(([name, [value = '']]) => [name, value]));
 }
 
+/** The server takes headers that the library throws on, whenever it is asked for them. Nobody behind may wait for those. */
+function readableHeaders(message: JsMsg): Record<string, string> {
+  try {
+    return toRecord(message.headers);
+  } catch {
+    return {};
+  }
+}
+
 function toDelivery(message: JsMsg): Delivery {
   return {
     subject: message.subject,
     data: message.data,
-    headers: toRecord(message.headers),
+    headers: readableHeaders(message),
     sequence: message.seq,
+    takenAtMs: Math.floor(message.info.timestampNanos / 1e6),
     deliveries: message.info.deliveryCount,
     ack: () => message.ack(),
     working: () => message.working(),
@@ -203,7 +263,7 @@ function createPublisher(connection: NatsConnection) {
   };
 }
 
-async function within(work: Promise<PublishAck>, ms: number): Promise<PublishAck> {
+async function within<Result>(work: Promise<Result>, ms: number): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -233,8 +293,12 @@ function readReply(reply: Msg): PublishAck | BusError {
 }
 
 function onlyNotFound(error: unknown): false {
-  if (error instanceof Error && 'code' in error && error.code === '404') return false;
+  if (isNotFound(error)) return false;
   throw error;
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '404';
 }
 
 function isTooLarge(error: unknown): boolean {

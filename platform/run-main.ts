@@ -23,8 +23,9 @@ export async function runMain(main: (signal: AbortSignal) => Promise<void>): Pro
     await main(stop.signal);
     process.exitCode = stop.signal.aborted ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`${describe(error)}\n`);
-    process.exitCode = 1;
+    const isOurStop = stop.signal.aborted && error instanceof Error && error.name === 'AbortError';
+    if (!isOurStop) process.stderr.write(`${describe(error)}\n`);
+    process.exitCode = isOurStop ? 0 : 1;
   }
   setTimeout(() => process.exit(), 2_000).unref(); // a handle left open must not keep a stopped process alive
 }

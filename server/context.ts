@@ -1,4 +1,5 @@
 import { policies } from '../experiments/policies/index.ts';
+import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createFeastStore } from '../features/feast-store.ts';
 import { createPersonStore } from '../features/person-store.ts';
 import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
@@ -15,10 +16,11 @@ import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
 import { createFeastReader, noFeast } from './read-feast.ts';
 import { createPersonReader } from './read-person.ts';
+import type { AdminDeps } from './routes/admin/index.ts';
 import type { GenerateDeps } from './routes/generate.ts';
 import type { ScoreDeps } from './routes/score.ts';
 
-export type ServerContext = ScoreDeps & GenerateDeps;
+export type ServerContext = ScoreDeps & GenerateDeps & AdminDeps;
 
 export interface ServerContextDeps {
   readonly database: Database;
@@ -45,6 +47,8 @@ export async function createContext(
     readPerson: createPersonReader(createPersonStore(database), log),
     readFeast: feast ? createFeastReader(createFeastStore(feast), { log, now: () => performance.now() }) : noFeast,
     decisionLog: createDecisionLog(bus),
+    deadLetterStore: createDeadLetterStore(database),
+    bus,
     policy,
     prompts,
     defaultPromptVersion: config.promptVersion,

@@ -13,14 +13,21 @@ import { type AuthKey, parseAuthKeys } from './interceptors/authenticate.ts';
 import { createRoutes } from './routes/index.ts';
 
 const maxConnections = 4;
+/** After this long a connection that was lost without a word is given up; until then Scores do without profiles. */
+const statementTimeoutMs = 10_000;
 const graceMs = 10_000;
 
 await runMain(async (signal) => {
   const config = readServerConfig(process.env);
   const authKeys = await readAuthKeys(config.authKeysFile);
   const log = createLog({ name: 'server', level: config.logLevel, pretty: process.stdout.isTTY });
-  const database = openDatabase({ url: config.databaseUrl, applicationName: 'oo-server', maxConnections });
-  const bus = await openBus({ url: config.natsUrl, name: 'oo-server' });
+  const database = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-server',
+    maxConnections,
+    statementTimeoutMs,
+  });
+  const bus = await openBus({ url: config.natsUrl, name: 'oo-server', signal, log });
   try {
     await bus.ensureStreams([streams.decisions]);
     const server = createServer({

@@ -16,7 +16,7 @@ import { type FeatureGroup, type FeatureOf, laterOf, newest, type Occurrence } f
 type Outcome = BucketOf<'tip_outcomes'>;
 
 /** Stands for "no decision" in a key. */
-const noDecision = '00000000-0000-0000-0000-000000000000';
+export const noDecision = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Doing a tip or sending it away ends the matter. Anything else that was said about it stands until then; silence

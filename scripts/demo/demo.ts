@@ -178,7 +178,7 @@ async function react(
     payload: { case: 'tipFeedback', value: { tipId, decisionId, reaction: Reaction.DONE, dwellMs: 45_000n } },
   });
   const feedback = await waitFor('the reaction to be stored', () =>
-    prisma.tipFeedback.findUnique({ where: { eventId } }),
+    prisma.tipFeedback.findUnique({ where: { userId_eventId: { userId, eventId } } }),
   );
   const row = await waitFor('the decision to be stored', () => prisma.tipScore.findUnique({ where: { decisionId } }));
   const after = await client.score({

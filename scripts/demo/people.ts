@@ -3,7 +3,7 @@ import { seedOf, uniform } from '../../experiments/draw.ts';
 import { toTimestamp } from '../../features/time.ts';
 import { Reaction, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
 import { dayMs, utcDay } from '../../platform/clock.ts';
-import { derivedId } from '../../platform/ids.ts';
+import { idAt } from '../../platform/ids.ts';
 
 /** A made-up person, and how they take to tips. */
 export interface Person {
@@ -40,7 +40,7 @@ function dayOf(person: Person, day: number): EventInit[] {
   const seed = seedOf(`${userId}/${day}`);
   const at = (hourOfDay: number, minute: number) => day * dayMs + hourOfDay * 3_600_000 + minute * 60_000;
   const event = (occurredAtMs: number, payload: EventInit['payload']): EventInit => ({
-    eventId: idAt(occurredAtMs, `${userId}/${payload.case}`),
+    eventId: idAt(occurredAtMs, `demo/${userId}/${payload.case}`),
     occurredAt: toTimestamp(occurredAtMs),
     userId,
     payload,
@@ -77,10 +77,4 @@ function reactionOf({ done, dismissed, snoozed }: Person, draw: number): Reactio
   if (draw < done + dismissed) return Reaction.DISMISS;
   if (draw < done + dismissed + snoozed) return Reaction.SNOOZE;
   return undefined;
-}
-
-/** An id that only the instant and the label decide. */
-function idAt(instantMs: number, label: string): string {
-  const hex = instantMs.toString(16).padStart(12, '0');
-  return derivedId(`demo/${label}`, `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`);
 }

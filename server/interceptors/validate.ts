@@ -1,9 +1,9 @@
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import { pathToString } from '@bufbuild/protobuf/reflect';
-import { createValidator, type Violation } from '@bufbuild/protovalidate';
+import type { Violation } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { type DomainError, invalidArgument } from '../../platform/errors.ts';
-import { matchPattern } from '../../platform/match-pattern.ts';
+import { createValidator } from '../../platform/validator.ts';
 import { violationsMax } from './errors.ts';
 
 // In a bad message of more values than this only the first violation is named: one that repeats its faults half a
@@ -11,8 +11,8 @@ import { violationsMax } from './errors.ts';
 const valuesMax = 50_000;
 
 // Compiled rules are kept in them, so there is one of each. Most messages are good, and for those both cost the same.
-const firstViolation = createValidator({ regexMatch: matchPattern, failFast: true });
-const allViolations = createValidator({ regexMatch: matchPattern });
+const firstViolation = createValidator({ failFast: true });
+const allViolations = createValidator();
 
 /** Checks every request message, of unary calls and streams, before the handler sees it. */
 export const validateInterceptor: Interceptor = (next) => async (req) => {

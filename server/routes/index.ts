@@ -1,6 +1,8 @@
 import type { ConnectRouter } from '@connectrpc/connect';
+import { AdminService } from '../../gen/proto/oo/admin/v1/admin_pb.ts';
 import { ServingService } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { ServerContext } from '../context.ts';
+import { createAdminRoutes } from './admin/index.ts';
 import { createGenerate } from './generate.ts';
 import { createGenerateStream } from './generate-stream.ts';
 import { createScore } from './score.ts';
@@ -14,5 +16,6 @@ export function createRoutes(context: ServerContext): (router: ConnectRouter) =>
       generate,
       generateStream: createGenerateStream(generate),
     });
+    router.service(AdminService, createAdminRoutes(context));
   };
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { toTimestamp } from '../../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 
-type Payload = NonNullable<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>['payload']>;
+export type Payload = NonNullable<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>['payload']>;
 
 const tipIds = ['tip-1', 'tip-2', 'tip-3'];
 const decisionIds = ['0190a5d2-7b1c-8cc0-8a5e-2f1f6a5b3c1d', '0190A5D2-7b1c-8cc0-8a5e-2f1f6a5b3c1e'];

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { createEventPublisher, createTipClient, type EventPublisher, type TipClient } from '../../client/index.ts';
 import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
+import { createDeadLetterStore } from '../../features/dead-letter-store.ts';
 import { createEventStore } from '../../features/event-store.ts';
 import type { Bus } from '../../platform/bus.ts';
 import { type Database, openDatabase } from '../../platform/database.ts';
@@ -74,7 +75,15 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
   const startConsuming = () => {
     stop = new AbortController();
     const eventStore = createEventStore(database);
-    running = runConsumers({ bus, eventStore, log: silent, durables: durablesOf(30_000), signal: stop.signal });
+    const deadLetterStore = createDeadLetterStore(database);
+    running = runConsumers({
+      bus,
+      eventStore,
+      deadLetterStore,
+      log: silent,
+      durables: durablesOf(30_000),
+      signal: stop.signal,
+    });
   };
   stack.defer(async () => {
     stop?.abort();
@@ -101,9 +110,9 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
   };
 }
 
-/** Whether every message of every stream has been settled by its durable. */
+/** Whether every message of every stream has been settled by its durable: dead letters last, where events end up. */
 export async function isDrained(bus: Bus): Promise<boolean> {
-  for (const { name } of [streams.signals, streams.feedback, streams.decisions]) {
+  for (const { name } of [streams.signals, streams.feedback, streams.decisions, streams.deadletters]) {
     const { lastSequence, settledSequence } = await bus.inspect(name, `feature-pipeline-${name}`);
     if (settledSequence < lastSequence) return false;
   }

@@ -17,8 +17,8 @@ export interface NodeProcess {
   stop(): Promise<number | undefined>;
 }
 
-export function startNode(script: string, env: NodeJS.ProcessEnv): NodeProcess {
-  const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startNode(script: string, env: NodeJS.ProcessEnv, args: readonly string[] = []): NodeProcess {
+  const child = spawn(process.execPath, [script, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,12 +49,20 @@ export async function sweep(folder: string): Promise<void> {
       for (const pid of findProcesses(`${folder}/`)) sendSignal(pid, 'SIGKILL');
       continue;
     }
+    for (const place of mountsBelow(folder)) spawnSync('umount', ['--lazy', place]);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     if (!existsSync(folder)) return;
   }
   throw new Error(
     `${folder} cannot be removed, or processes in it do not end: ${findProcesses(`${folder}/`).join(', ')}`,
   );
+}
+
+/** What a test mounted and, having been killed, did not unmount. */
+function mountsBelow(folder: string): readonly string[] {
+  if (process.platform !== 'linux') return [];
+  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+  return mounts.map((line) => line.split(' ')[1] ?? '').filter((place) => place.startsWith(`${folder}/`));
 }
 
 async function placeForServers(): Promise<string> {

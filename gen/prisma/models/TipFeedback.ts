@@ -267,10 +267,11 @@ export type TipFeedbackOrderByWithRelationInput = {
 }
 
 export type TipFeedbackWhereUniqueInput = Prisma.AtLeast<{
-  eventId?: string
+  userId_eventId?: Prisma.TipFeedbackUserIdEventIdCompoundUniqueInput
   AND?: Prisma.TipFeedbackWhereInput | Prisma.TipFeedbackWhereInput[]
   OR?: Prisma.TipFeedbackWhereInput[]
   NOT?: Prisma.TipFeedbackWhereInput | Prisma.TipFeedbackWhereInput[]
+  eventId?: Prisma.UuidFilter<"TipFeedback"> | string
   userId?: Prisma.StringFilter<"TipFeedback"> | string
   tipId?: Prisma.StringFilter<"TipFeedback"> | string
   decisionId?: Prisma.UuidNullableFilter<"TipFeedback"> | string | null
@@ -279,7 +280,7 @@ export type TipFeedbackWhereUniqueInput = Prisma.AtLeast<{
   rewardMilli?: Prisma.IntFilter<"TipFeedback"> | number
   rewardVersion?: Prisma.StringFilter<"TipFeedback"> | string
   reactedAt?: Prisma.DateTimeFilter<"TipFeedback"> | Date | string
-}, "eventId">
+}, "userId_eventId">
 
 export type TipFeedbackOrderByWithAggregationInput = {
   eventId?: Prisma.SortOrder
@@ -395,6 +396,11 @@ export type TipFeedbackUncheckedUpdateManyInput = {
   rewardMilli?: Prisma.IntFieldUpdateOperationsInput | number
   rewardVersion?: Prisma.StringFieldUpdateOperationsInput | string
   reactedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+}
+
+export type TipFeedbackUserIdEventIdCompoundUniqueInput = {
+  userId: string
+  eventId: string
 }
 
 export type TipFeedbackCountOrderByAggregateInput = {

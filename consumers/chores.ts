@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { type OpenTip, readOpenTips } from '../features/outcome-store.ts';
+import { dropPartitions, ensurePartitions } from '../features/partitions-store.ts';
+import { measurePopulation } from '../features/population-store.ts';
+import { toTimestamp } from '../features/time.ts';
+import { subjects } from '../gen/proto/oo/contract.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import type { Bus } from '../platform/bus.ts';
+import { type Clock, dayMs } from '../platform/clock.ts';
+import type { Database } from '../platform/database.ts';
+import { idAt } from '../platform/ids.ts';
+import type { Log } from '../platform/log.ts';
+
+/** Work that time brings, not events. Doing it twice, or in several processes at once, does no harm. */
+export interface Chore {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly run: (nowMs: number) => Promise<unknown>;
+}
+
+export interface ChoresDeps {
+  readonly bus: Pick<Bus, 'publish'>;
+  readonly database: Database;
+}
+
+export interface ChoresOptions {
+  /** A tip that was shown this long ago, and that nobody has reacted to, was ignored. */
+  readonly ignoredAfterMs: number;
+  /** Months of events that are kept beside the current one. Undefined: all. */
+  readonly keepMonths: number | undefined;
+}
+
+export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, keepMonths }: ChoresOptions): Chore[] {
+  const chores: Chore[] = [
+    { name: 'partitions', everyMs: dayMs / 4, run: (nowMs) => ensurePartitions(database, nowMs) },
+    { name: 'population', everyMs: dayMs / 4, run: (nowMs) => measurePopulation(database, nowMs) },
+    { name: 'ignored tips', everyMs: 60_000, run: (nowMs) => sayIgnored(bus, database, nowMs, ignoredAfterMs) },
+  ];
+  if (keepMonths === undefined) return chores;
+  const retention = (nowMs: number) => dropPartitions(database, { keepMonths, nowMs });
+  return [...chores, { name: 'retention', everyMs: dayMs / 4, run: retention }];
+}
+
+/** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */
+async function sayIgnored(bus: ChoresDeps['bus'], database: Database, nowMs: number, ignoredAfterMs: number) {
+  for await (const page of readOpenTips(database, nowMs - ignoredAfterMs)) {
+    await Promise.all(
+      page.map((tip) => bus.publish(subject, ignored(tip, ignoredAfterMs), { id: idOf(tip), timeoutMs })),
+    );
+  }
+}
+
+const { subject } = subjects.tipIgnored;
+const timeoutMs = 10_000;
+
+const idOf = ({ userId, tipId, decisionId, servedAtMs }: OpenTip): string =>
+  idAt(servedAtMs, JSON.stringify(['oo.events.v1.TipIgnored', userId, tipId, decisionId]));
+
+function ignored(tip: OpenTip, waitedMs: number): Uint8Array {
+  const { userId, tipId, decisionId, servedAtMs } = tip;
+  const envelope = create(EnvelopeSchema, {
+    eventId: idOf(tip),
+    occurredAt: toTimestamp(servedAtMs + waitedMs),
+    schemaVersion: 'v1',
+    producer: 'oo-ml',
+    userId,
+    payload: { case: 'tipIgnored', value: { tipId, decisionId, waitedMs: BigInt(waitedMs) } },
+  });
+  return toBinary(EnvelopeSchema, envelope);
+}
+
+/** Does each chore at once and then at its pace, until `signal`. What fails is tried again at its next time. */
+export async function runChores(
+  chores: readonly Chore[],
+  { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  const loops = chores.map(async ({ name, everyMs, run }) => {
+    while (!signal.aborted) {
+      await run(clock()).catch((error: unknown) => log.warn({ chore: name, error: String(error) }, 'chore failed'));
+      await sleep(everyMs, undefined, { signal }).catch(() => {});
+    }
+  });
+  await Promise.all(loops);
+}

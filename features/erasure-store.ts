@@ -1,0 +1,120 @@
+import type { Database } from '../platform/database.ts';
+import { columnsOf, type TableName, tableNames } from './tables.ts';
+
+/** What an erasure removed. */
+export interface Erased {
+  /** Hexadecimal. Says nothing about the person to whoever has no access to the salt. */
+  readonly userHash: string;
+  /** Rows, over all tables. */
+  readonly rowsRemoved: number;
+}
+
+export interface ErasureStore {
+  /**
+   * Removes a person from every table and has their events refused from now on, all or nothing. Doing it again removes
+   * what is there again, and keeps the first time and reason.
+   *
+   * `removeLetters` is told where the person's dead letters stand in their stream, before the commit: if it fails nothing
+   * is erased, so that the next try finds them too. Until it is done no event is stored. Errors are its own and those of
+   * the database.
+   */
+  erase(
+    userId: string,
+    reason: string,
+    removeLetters: (sequences: readonly number[]) => Promise<void>,
+  ): Promise<Erased>;
+}
+
+const hasPerson = (table: TableName): boolean => columnsOf(table).some(({ name }) => name === 'user_id');
+
+/** Every table with rows about people, each in a column `user_id`. */
+export const personalTables: readonly string[] = ['dead_letters', 'events', ...tableNames.filter(hasPerson)];
+
+/** SQL: the hash under which a person stands in `erasures`. `erasure_salt` must be among the tables of the query. */
+export const userHash = (userId: string): string => `sha256(erasure_salt.salt || convert_to(${userId}, 'UTF8'))`;
+
+/**
+ * SQL: whether a person was erased. Costs a look at an empty table until somebody is. For reading: it does not wait for
+ * an erasure that is under way, see `waitForErasures`.
+ */
+export const isErased = (userId: string): string =>
+  `(EXISTS (SELECT FROM erasures) AND EXISTS (
+    SELECT FROM erasure_salt JOIN erasures ON erasures.user_hash = ${userHash(userId)}))`;
+
+/**
+ * SQL: those of an array of people who were erased, for a statement that writes about people. Its lock makes the
+ * statement end before an erasure begins, or see it.
+ */
+export const erasedAmong = (userIds: string): string => `
+  SELECT asked.user_id FROM unnest(${userIds}) AS asked(user_id) CROSS JOIN erasure_salt
+  JOIN erasures ON erasures.user_hash = ${userHash('asked.user_id')} FOR KEY SHARE OF erasures`;
+
+/** The same for a transaction of several statements: the first one of it, whatever its isolation. */
+export const waitForErasures = 'LOCK TABLE erasures IN ROW SHARE MODE';
+
+const lockWaitMs = 3_000;
+const statementMs = 60_000;
+
+export function createErasureStore(database: Database): ErasureStore {
+  return {
+    erase: (userId, reason, removeLetters) =>
+      inTransaction(database, async (query) => {
+        await query(`SET LOCAL lock_timeout = ${lockWaitMs}; SET LOCAL statement_timeout = ${statementMs}`);
+        await query(waitForWriters);
+        const letters = await query<{ sequences: string[] }>(
+          'SELECT sequences::text[] FROM dead_letters WHERE user_id = $1',
+          [userId],
+        );
+        await removeLetters(letters.rows.flatMap(({ sequences }) => sequences.map(Number)));
+        let rowsRemoved = 0;
+        for (const table of personalTables) {
+          rowsRemoved += (await query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
+        }
+        await query(moveCursors, [userId]);
+        const { rows } = await query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
+        const [recorded] = rows;
+        if (!recorded) throw new Error('the row of erasure_salt is missing');
+        return { userHash: recorded.user_hash, rowsRemoved };
+      }),
+  };
+}
+
+/**
+ * Writers of personal rows also write, or lock rows of, `erasures`, so this waits for those under way and holds up the
+ * others until the commit. A statement locks its tables before it takes its snapshot: whoever was held up sees the
+ * erasure. Readers do not wait.
+ */
+const waitForWriters = 'LOCK TABLE erasures IN EXCLUSIVE MODE';
+
+/** A rebuild that has just done this person stands at the one before: what it does next stays the same. */
+const moveCursors = `
+  UPDATE rebuilds SET done_up_to = CASE WHEN finished_at IS NULL
+    THEN coalesce((SELECT max(user_id) FROM events WHERE user_id < $1), '') ELSE '' END
+  WHERE done_up_to = $1`;
+
+const record = `
+  INSERT INTO erasures (user_hash, reason, rows_removed) SELECT ${userHash('$1::text')}, $2::text, $3::int8 FROM erasure_salt
+  ON CONFLICT (user_hash) DO UPDATE SET rows_removed = erasures.rows_removed + excluded.rows_removed
+  RETURNING encode(user_hash, 'hex') AS user_hash`;
+
+type Query = <Row extends object = object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<{ readonly rows: Row[]; readonly rowCount: number | null }>;
+
+async function inTransaction<Result>(database: Database, work: (query: Query) => Promise<Result>): Promise<Result> {
+  const client = await database.connect();
+  const ignore = () => {}; // a connection that breaks fails the statement too
+  client.on('error', ignore);
+  try {
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    const result = await work((text, values) => client.query(text, values && [...values]));
+    await client.query('COMMIT');
+    client.off('error', ignore);
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(true); // whatever state it is in: a closed connection is rolled back
+    throw error;
+  }
+}

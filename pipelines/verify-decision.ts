@@ -1,0 +1,120 @@
+import { decide } from '../experiments/decide.ts';
+import { policies } from '../experiments/policies/index.ts';
+import type { FeatureReading } from '../features/profile.ts';
+import { isOfCandidate } from '../features/vector.ts';
+import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import type { PastDecision } from './point-in-time.ts';
+import { loggedReadings, recompute } from './recompute.ts';
+
+/** `missing`: the log has a value and we compute none. `extra`: the reverse. */
+export type Verdict = 'match' | 'mismatch' | 'missing' | 'extra';
+
+/** `feature`: what was known. `vector`: what of it the policy saw. `decision`: what follows from that. */
+export type Part = 'feature' | 'vector' | 'decision';
+
+/** One thing a decision says, beside what it should say. */
+export interface Comparison {
+  readonly part: Part;
+  readonly name: string;
+  readonly verdict: Verdict;
+  readonly logged: unknown;
+  readonly recomputed: unknown;
+}
+
+/**
+ * Recomputes a decision from what its read had seen, and compares bit by bit: every reading, every entry of all vectors
+ * but what the request said of the candidates themselves, and, with a policy that this build knows, what the policy made
+ * of the logged vectors. Pure.
+ */
+export function verifyDecision({ decision, decidedAtMs, snapshot, buckets }: PastDecision): readonly Comparison[] {
+  const { profile, moment, entries } = recompute(decision, decidedAtMs, buckets);
+  return [
+    ...compareReadings(loggedReadings(decision), [...profile, ...moment.readings]),
+    ...compareVectors(decision, entries),
+    compareSnapshot(decision, snapshot !== undefined),
+    ...compareReplay(decision),
+  ];
+}
+
+/** Whether `verifyDecision` replays it as well: this build has the policy in that version. */
+export function isReplayable({ policy, policyVersion }: TipScored): boolean {
+  return policies.get(policy)?.version === policyVersion;
+}
+
+function compareReadings(logged: readonly FeatureReading[], recomputed: readonly FeatureReading[]): Comparison[] {
+  const names = new Set([...recomputed, ...logged].map(({ name }) => name));
+  return [...names].map((name) => {
+    const theirs = logged.find((reading) => reading.name === name);
+    const ours = recomputed.find((reading) => reading.name === name);
+    const verdict = verdictOf(computedOf(theirs), computedOf(ours), isSameReading(theirs, ours));
+    return { part: 'feature', name, verdict, logged: theirs, recomputed: ours };
+  });
+}
+
+/** What our tables or our clock said, whoever's value was used. */
+function computedOf(reading: FeatureReading | undefined): number | undefined {
+  const isForeign = reading?.source === 'request' || reading?.source === 'feast';
+  return isForeign ? reading.storeValue : reading?.value;
+}
+
+function isSameReading(a: FeatureReading | undefined, b: FeatureReading | undefined): boolean {
+  return (
+    Object.is(a?.value, b?.value) &&
+    Object.is(a?.storeValue, b?.storeValue) &&
+    (a?.status ?? 'missing') === (b?.status ?? 'missing') &&
+    a?.source === b?.source &&
+    a?.asOfMs === b?.asOfMs
+  );
+}
+
+function compareVectors({ vectorNames, candidates }: TipScored, entries: ReadonlyMap<string, number>): Comparison[] {
+  const names = new Set([...entries.keys(), ...vectorNames].filter((name) => !isOfCandidate(name)));
+  return [...names].map((name) => {
+    const position = vectorNames.indexOf(name);
+    const ours = entries.get(name);
+    const logged = position === -1 ? undefined : candidates.map(({ vector }) => vector[position]);
+    const isSame = logged?.every((entry) => Object.is(entry, ours)) ?? false;
+    return { part: 'vector', name, verdict: verdictOf(logged, ours, isSame), logged, recomputed: ours };
+  });
+}
+
+/** A decision says that it knew nothing of the person exactly when it read nothing. */
+function compareSnapshot({ snapshot, degradations }: TipScored, isSnapshot: boolean): Comparison {
+  const knewNothing = degradations.includes(Degradation.PROFILE_UNAVAILABLE);
+  const isRight = knewNothing ? snapshot === '' : isSnapshot;
+  const recomputed = knewNothing ? 'none' : 'a snapshot';
+  return { part: 'decision', name: 'snapshot', verdict: isRight ? 'match' : 'mismatch', logged: snapshot, recomputed };
+}
+
+function compareReplay(decision: TipScored): Comparison[] {
+  const policy = policies.get(decision.policy);
+  if (!policy || !isReplayable(decision)) return [];
+  const { requestId, tipId, weights, modelVersion, candidates, seed, draw } = decision;
+  const vectors = candidates.map(({ vector }) => vector);
+  const again = decide({ ...policy, weights, modelVersion }, vectors, requestId);
+  const same = (name: string, logged: unknown, recomputed: unknown): Comparison => {
+    const verdict = isSame(logged, recomputed) ? 'match' : 'mismatch';
+    return { part: 'decision', name, verdict, logged, recomputed };
+  };
+  const scores = candidates.map(({ score }) => score);
+  const propensities = candidates.map(({ propensity }) => propensity);
+  return [
+    ...(modelVersion === policy.modelVersion ? [same('weights', weights, policy.weights)] : []),
+    same('score', scores, again.scores),
+    same('propensity', propensities, again.propensities),
+    same('draw', [seed, draw], [again.seed, again.draw]),
+    same('tip', tipId, candidates[again.chosen]?.tipId),
+  ];
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  if (!Array.isArray(a) || !Array.isArray(b)) return Object.is(a, b);
+  return a.length === b.length && a.every((each, i) => Object.is(each, b[i]));
+}
+
+function verdictOf(logged: unknown, recomputed: unknown, isSame: boolean): Verdict {
+  if (logged === undefined && recomputed !== undefined) return 'extra';
+  if (logged !== undefined && recomputed === undefined) return 'missing';
+  return isSame ? 'match' : 'mismatch';
+}

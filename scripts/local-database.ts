@@ -1,0 +1,18 @@
+import { fileURLToPath } from 'node:url';
+import { ensurePostgres, findPostgres, stopPostgres } from '../platform/embedded/postgres.ts';
+
+const dir = fileURLToPath(new URL('../.oo/postgres', import.meta.url));
+
+/**
+ * Does something with the database that DATABASE_URL names, else with the embedded one of `npm start`, which is started
+ * for it, and stopped after it, if it does not run.
+ */
+export async function withDatabaseUrl<Result>(work: (url: string) => Promise<Result>): Promise<Result> {
+  const running = process.env.DATABASE_URL || (await findPostgres(dir));
+  if (running) return work(running);
+  try {
+    return await work((await ensurePostgres({ dir })).url);
+  } finally {
+    await stopPostgres(dir);
+  }
+}

@@ -1,0 +1,86 @@
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import { Counter, Histogram, Registry } from 'prom-client';
+import type { Profile } from '../features/profile.ts';
+
+/** What a server counts, for whoever scrapes it. Each server has its own. */
+export interface Metrics {
+  /** All of it, in the text format of Prometheus. */
+  expose(): Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Counts calls and their times. Outermost, so that it sees the code that the caller sees. */
+  readonly interceptor: Interceptor;
+  /** Counts how what the caller sent of a person differs from what our own tables say: once for each decision. */
+  countSkew(profile: Profile): void;
+}
+
+export type SkewResult = 'equal' | 'different' | 'only_caller' | 'only_store';
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const skew = new Counter({
+    name: 'oo_feature_skew_total',
+    help: 'Decisions whose caller sent profile_features, by how the value sent compares with that of our own tables',
+    labelNames: ['feature', 'result'],
+    registers,
+  });
+  const difference = new Histogram({
+    name: 'oo_feature_skew_difference',
+    help: "Absolute difference between the caller's value and our own where both are known, in the unit of the feature",
+    labelNames: ['feature'],
+    buckets: [0, 0.001, 0.01, 0.1, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000],
+    registers,
+  });
+  const calls = new Histogram({
+    name: 'oo_rpc_duration_seconds',
+    help: 'Time to answer a call, or to begin answering with a stream, by method and code',
+    labelNames: ['method', 'code'],
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  const timers = new Map<string, Histogram.Internal<'method' | 'code'>>(); // as many as methods have codes
+
+  const observe = (method: string, code: string, startedAt: number) => {
+    const key = `${method} ${code}`;
+    const timer = timers.get(key) ?? calls.labels(method, code);
+    timers.set(key, timer);
+    timer.observe((performance.now() - startedAt) / 1000);
+  };
+
+  return {
+    expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    interceptor: (next) => async (request) => {
+      const startedAt = performance.now();
+      try {
+        const response = await next(request);
+        observe(request.method.name, 'ok', startedAt);
+        return response;
+      } catch (error) {
+        observe(request.method.name, codeName(ConnectError.from(error).code), startedAt);
+        throw error;
+      }
+    },
+    countSkew(profile) {
+      if (!profile.some(({ source }) => source === 'request')) return;
+      for (const { name, value, storeValue, source } of profile) {
+        const sent = source === 'request' ? value : undefined;
+        const own = source === 'store' ? value : storeValue;
+        const result = compare(sent, own);
+        if (result === undefined) continue;
+        skew.inc({ feature: name, result });
+        if (sent !== undefined && own !== undefined) difference.observe({ feature: name }, Math.abs(sent - own));
+      }
+    },
+  };
+}
+
+/** Undefined: nobody knows anything. */
+function compare(sent: number | undefined, own: number | undefined): SkewResult | undefined {
+  if (sent === undefined) return own === undefined ? undefined : 'only_store';
+  if (own === undefined) return 'only_caller';
+  return sent === own ? 'equal' : 'different';
+}
+
+/** As in gRPC's own words: `invalid_argument`. */
+function codeName(code: Code): string {
+  return Code[code].replace(/\B[A-Z]/g, '_$&').toLowerCase();
+}
