@@ -37,7 +37,8 @@ export async function putAside(
   const { delivery, reason, error } = letter;
   const { 'Nats-Msg-Id': messageId, ...original } = delivery.headers;
   await bus.publish(`${prefix}${durable.stream}`, delivery.data, {
-    id: `dlq:${durable.stream}:${durable.name}:${delivery.sequence}`,
+    // with its time, as a stream that is made anew counts its messages from 1 again
+    id: `dlq:${durable.stream}:${durable.name}:${delivery.sequence}:${delivery.takenAtMs}`,
     timeoutMs: publishMs,
     headers: {
       ...Object.fromEntries(Object.entries(original).filter(([name]) => !name.startsWith('Nats-'))),

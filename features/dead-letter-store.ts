@@ -111,8 +111,12 @@ export function createDeadLetterStore(database: Pick<Database, 'query'>): DeadLe
       await database.query({
         name: 'mark-dead-letters',
         text: `
-          UPDATE dead_letters AS d SET replayed_at = greatest(replayed_at, ${instant('at')})
-          FROM unnest($1::uuid[], $2::int8[]) AS r(id, at) WHERE d.id = r.id`,
+          UPDATE dead_letters AS d SET replayed_at = greatest(d.replayed_at, ${instant('r.at')})
+          FROM (
+            SELECT id, at FROM dead_letters AS l JOIN unnest($1::uuid[], $2::int8[]) AS a(id, at) USING (id)
+            ORDER BY id FOR UPDATE OF l
+          ) AS r
+          WHERE d.id = r.id`,
         values: [replays.map(({ id }) => id), replays.map(({ atMs }) => atMs)],
       });
     },

@@ -1,4 +1,5 @@
 import type { Database } from '../platform/database.ts';
+import { mergeCalls } from '../platform/merge-calls.ts';
 import { type Buckets, type BucketTable, bucketColumns, bucketTables, unpack } from './buckets.ts';
 import { rowAsJson, rowOfJson, wireOf } from './columns.ts';
 import { firstDayRead, type ProfileBuckets } from './definitions.ts';
@@ -24,58 +25,19 @@ interface Asked {
   readonly userId: string;
   readonly decisionId: string | undefined;
   readonly nowMs: number;
-  resolve(person: Person): void;
-  reject(error: unknown): void;
 }
-
-const maxInFlight = 2;
-const maxBatch = 64;
 
 /**
  * Reads of one turn of the event loop are merged into one query, with at most two queries in flight: under load that
  * halves the cost of a read, and an idle server answers at once.
  */
 export function createPersonStore(database: Database): PersonStore {
-  const waiting: Asked[] = [];
-  let inFlight = 0;
-  let isScheduled = false;
-
-  function schedule() {
-    if (isScheduled || inFlight >= maxInFlight || waiting.length === 0) return;
-    isScheduled = true;
-    setImmediate(() => {
-      isScheduled = false;
-      void run(waiting.splice(0, maxBatch));
-      schedule();
-    });
-  }
-
-  async function run(batch: readonly Asked[]) {
-    if (batch.length === 0) return;
-    inFlight++;
-    try {
-      const people = await readBatch(database, batch);
-      for (const [i, asked] of batch.entries()) {
-        const person = people[i];
-        if (person) asked.resolve(person);
-        else asked.reject(new Error('the read returned fewer people than were asked for'));
-      }
-    } catch (error) {
-      for (const asked of batch) asked.reject(error);
-    } finally {
-      inFlight--;
-      schedule();
-    }
-  }
-
-  return {
-    read(userId, decisionId, nowMs) {
-      return new Promise((resolve, reject) => {
-        waiting.push({ userId, decisionId, nowMs, resolve, reject });
-        schedule();
-      });
-    },
-  };
+  const read = mergeCalls({
+    maxBatch: 64,
+    maxInFlight: 2,
+    work: (batch: readonly Asked[]) => readBatch(database, batch),
+  });
+  return { read: (userId, decisionId, nowMs) => read({ userId, decisionId, nowMs }) };
 }
 
 interface Row {

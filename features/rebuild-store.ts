@@ -41,9 +41,7 @@ export async function beginRebuild(
       SELECT $1 || CASE WHEN $2::text IS NULL THEN '' ELSE ' of ' || encode(${userHash('$2::text')}, 'hex') END AS scope
       FROM erasure_salt
     ), continued AS (
-      UPDATE rebuilds SET ${restart ? anew : 'scope = rebuilds.scope'}
-      FROM described WHERE rebuilds.scope = described.scope AND finished_at IS NULL
-      RETURNING rebuilds.*
+      ${restart ? beginAnew : unfinished}
     ), begun AS (
       INSERT INTO rebuilds (id, scope) SELECT gen_random_uuid(), scope FROM described
       WHERE NOT EXISTS (SELECT FROM continued)
@@ -56,7 +54,11 @@ export async function beginRebuild(
   return first(rows);
 }
 
-const anew = 'done_up_to = DEFAULT, people = 0, events = 0, rows_changed = 0, started_at = now()';
+const unfinished = 'SELECT rebuilds.* FROM rebuilds JOIN described USING (scope) WHERE finished_at IS NULL';
+
+const beginAnew = `
+  UPDATE rebuilds SET done_up_to = DEFAULT, people = 0, events = 0, rows_changed = 0, started_at = now()
+  FROM described WHERE rebuilds.scope = described.scope AND finished_at IS NULL RETURNING rebuilds.*`;
 
 /** The names, and a digest of what their columns are. */
 function scopeText(tables: readonly TableName[]): string {

@@ -48,10 +48,10 @@ type MergedRow = Parameters<typeof addTo>[1];
 
 /** As Postgres gives it back: ids in lower case. */
 function asStored(table: TableName, row: Row): Row {
-  const stored = { ...row };
+  let stored: Row = row;
   for (const name of shapeOf(table).ids) {
     const id = row[name];
-    if (typeof id === 'string') stored[name] = id.toLowerCase();
+    if (typeof id === 'string' && id !== id.toLowerCase()) stored = { ...stored, [name]: id.toLowerCase() };
   }
   return stored;
 }

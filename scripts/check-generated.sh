@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fails if gen/ is not exactly what proto/ and prisma/ generate now. Touches nothing.
+# Fails if gen/ and tests/evolution/gen are not exactly what proto/, prisma/ and tests/evolution/proto generate now.
+# Touches nothing.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,6 +9,14 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 scripts/buf-check.sh --only generated
+
+next=tests/evolution
+buf generate $next/proto --config $next/buf.yaml --template $next/buf.gen.yaml -o "$tmp"
+if ! diff -rq "$tmp/$next/gen" $next/gen; then
+  echo "FAIL $next/gen is not what buf generates: npm run generate" >&2
+  exit 100
+fi
+echo "ok   $next/gen is what buf generates"
 
 mkdir "$tmp/prisma"
 cp prisma/schema.prisma "$tmp/prisma"

@@ -110,6 +110,39 @@ describe('the tables', () => {
     );
   });
 
+  it('hold every text as it came, whatever the database might read into it', async () => {
+    const store = createEventStore(database);
+    const [event] = fc.sample(anyPersonEvent(), { numRuns: 1, seed: 9 }) as [Envelope];
+    const odd = [
+      'NULL',
+      'null',
+      '',
+      ' ',
+      '{}',
+      '{a,b}',
+      'a"b',
+      "a'b",
+      'a\\b',
+      '\\x41',
+      'a,b',
+      'a\nb',
+      'ünï 👋',
+      '$1',
+      '%s',
+    ];
+    const users = odd.map((text) => `odd/${text}`);
+    const events = users.map((userId) => ({ ...event, eventId: newId(Date.now()), userId }));
+    await store.store(events.map(stored));
+    await store.store(odd.map((userId) => stored({ ...event, eventId: newId(Date.now()), userId })));
+    const { rows } = await database.query<{ user_id: string }>('SELECT user_id FROM events WHERE user_id = ANY ($1)', [
+      [...users, ...odd],
+    ]);
+    expect(rows.map(({ user_id }) => user_id).toSorted()).toEqual([...users, ...odd].toSorted());
+    for (const userId of users) {
+      expect(sorted(await readBuckets(database, userId))).toEqual(expectedOf(events, userId));
+    }
+  });
+
   it('change not at all where one row of a batch is refused', async () => {
     const store = createEventStore(database);
     const [event] = fc.sample(anyPersonEvent(['all-or-nothing']), { numRuns: 1, seed: 5 }) as [Envelope];

@@ -19,10 +19,12 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
+import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from './score.ts';
 
 export interface GenerateDeps {
   readonly readPerson: PersonReader;
+  readonly readFeast: FeastReader;
   readonly decisionLog: DecisionLog;
   readonly prompts: PromptRegistry;
   readonly defaultPromptVersion: string;
@@ -37,7 +39,7 @@ const defaultTips = 3;
 
 /** Writes tips, logs what wrote them, and only then answers. */
 export function createGenerate(deps: GenerateDeps) {
-  const { readPerson, decisionLog, prompts, defaultPromptVersion, gateway, clock, newId, log } = deps;
+  const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, gateway, clock, newId, log } = deps;
 
   return async (
     request: GenerateRequest,
@@ -46,8 +48,12 @@ export function createGenerate(deps: GenerateDeps) {
     const prompt = resolvePrompt(prompts, request.promptVersion, defaultPromptVersion);
     const nowMs = clock();
     const generationId = newId();
-    const person = await readPerson(request.userId, undefined, nowMs);
-    const profile = readProfile({ supplied: request.profileFeatures, buckets: person?.buckets ?? noBuckets }, nowMs);
+    const [person, feast] = await Promise.all([
+      readPerson(request.userId, undefined, nowMs),
+      readFeast(request.userId),
+    ]);
+    const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
+    const profile = readProfile(known, nowMs);
 
     const written = await writeTips(
       {
@@ -64,16 +70,20 @@ export function createGenerate(deps: GenerateDeps) {
     );
     if (written.failure) log.warn({ generationId, failure: written.failure }, 'templates wrote the tips');
 
+    const degradations = degradationsOf(written, {
+      isPersonUnknown: person === undefined,
+      isFeastUnavailable: feast === undefined,
+    });
     const event = createEnvelope({
       eventId: generationId,
       occurredAtMs: nowMs,
       userId: request.userId,
       requestId: request.requestId,
       traceparent: context.requestHeader.get('traceparent'),
-      payload: { case: 'tipGenerated', value: toTipGenerated(request, written, person === undefined) },
+      payload: { case: 'tipGenerated', value: toTipGenerated(request, written, degradations) },
     });
     await decisionLog.append(event);
-    return toResponse(generationId, written, person === undefined);
+    return toResponse(generationId, written, degradations);
   };
 }
 
@@ -99,15 +109,19 @@ const kindOf = {
 } as const;
 const sourceOf = { llm: TipSource.LLM, fallback: TipSource.FALLBACK } as const;
 
-function degradations(written: WrittenTips, isProfileUnavailable: boolean): Degradation[] {
+function degradationsOf(
+  written: WrittenTips,
+  { isPersonUnknown, isFeastUnavailable }: { readonly isPersonUnknown: boolean; readonly isFeastUnavailable: boolean },
+): Degradation[] {
   return [
-    ...(isProfileUnavailable ? [Degradation.PROFILE_UNAVAILABLE] : []),
+    ...(isPersonUnknown ? [Degradation.PROFILE_UNAVAILABLE] : []),
+    ...(isFeastUnavailable ? [Degradation.FEAST_UNAVAILABLE] : []),
     ...written.degradations.map((name) => degradationOf[name]),
   ];
 }
 
 /** What wrote which tips: ids and counts. The texts stay out of events. */
-function toTipGenerated(request: GenerateRequest, written: WrittenTips, isProfileUnavailable: boolean): TipGenerated {
+function toTipGenerated(request: GenerateRequest, written: WrittenTips, degradations: Degradation[]): TipGenerated {
   return create(TipGeneratedSchema, {
     requestId: request.requestId,
     requestHash: hashRequest(GenerateRequestSchema, request),
@@ -122,12 +136,12 @@ function toTipGenerated(request: GenerateRequest, written: WrittenTips, isProfil
     promptHash: written.promptHash,
     promptTokens: written.promptTokens,
     completionTokens: written.completionTokens,
-    degradations: degradations(written, isProfileUnavailable),
+    degradations,
     requestedPromptVersion: written.requestedPromptVersion,
   });
 }
 
-function toResponse(generationId: string, written: WrittenTips, isProfileUnavailable: boolean): GenerateResponse {
+function toResponse(generationId: string, written: WrittenTips, degradations: Degradation[]): GenerateResponse {
   const { promptVersion, promptHash, model, promptTokens, completionTokens } = written;
   return create(GenerateResponseSchema, {
     generationId,
@@ -147,6 +161,6 @@ function toResponse(generationId: string, written: WrittenTips, isProfileUnavail
     promptHash,
     promptTokens,
     completionTokens,
-    degradations: degradations(written, isProfileUnavailable),
+    degradations,
   });
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createEventPublisher, createTipClient, type EventPublisher, type TipClient } from '../../client/index.ts';
+import type { Decode } from '../../consumers/decode.ts';
 import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
 import { createDeadLetterStore } from '../../features/dead-letter-store.ts';
@@ -30,8 +31,8 @@ export interface Loop extends AsyncDisposable {
   readonly publisher: EventPublisher;
   /** Another server on the same tables and streams. */
   startReplica(config?: Partial<ServerConfig>): Promise<{ readonly baseUrl: string; readonly client: TipClient }>;
-  /** Starts consuming; until then events wait in their streams. */
-  consume(): void;
+  /** Starts consuming; until then events wait in their streams. Ends what was started before. */
+  consume(decode?: Decode): Promise<void>;
   /** Waits until the consumers have settled every message there is. */
   drained(): Promise<void>;
   /** How many messages a stream holds. */
@@ -72,7 +73,12 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
 
   let stop: AbortController | undefined;
   let running: Promise<void> | undefined;
-  const startConsuming = () => {
+  const stopConsuming = async () => {
+    stop?.abort();
+    await running;
+  };
+  const startConsuming = async (decode?: Decode) => {
+    await stopConsuming();
     stop = new AbortController();
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
@@ -83,13 +89,11 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
       log: silent,
       durables: durablesOf(30_000),
       signal: stop.signal,
+      ...(decode && { decode }),
     });
   };
-  stack.defer(async () => {
-    stop?.abort();
-    await running;
-  });
-  if (consume) startConsuming();
+  stack.defer(stopConsuming);
+  if (consume) await startConsuming();
 
   const count = async (stream: keyof typeof streams) => (await bus.inspect(streams[stream].name)).messages;
   return {

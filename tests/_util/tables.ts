@@ -65,7 +65,7 @@ export function anyEvents(userIds: readonly string[], size: { minLength: number;
       });
     });
   const anyEvent = fc.oneof({ weight: 4, arbitrary: anyPersonEvent(userIds) }, { weight: 1, arbitrary: anyDecision });
-  return fc.uniqueArray(anyEvent, { ...size, selector: ({ eventId }) => eventId });
+  return fc.uniqueArray(anyEvent, { ...size, size: 'max', selector: ({ eventId }) => eventId });
 }
 
 /** All rows of all tables as text, sorted. */
