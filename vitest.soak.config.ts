@@ -1,10 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-process.env.SOAK_MINUTES ??= '10';
-
-/** What `npm test` does in seconds, for minutes: SOAK_MINUTES of a storm, and a quarter of that of model runs. */
+/** What `npm test` does in seconds, for minutes: SOAK_MINUTES (10) of a storm, and a quarter of that of model runs. */
 export default defineConfig({
   test: {
+    env: { SOAK: 'true' },
     include: ['tests/chaos/storm.soak.ts', 'tests/chaos/model.test.ts'],
     globalSetup: ['./tests/_util/global-setup.ts'],
     fileParallelism: false,

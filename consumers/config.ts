@@ -4,7 +4,7 @@ import { integer, logLevel, readConfig, required, url } from '../platform/config
 const schema = z.object({
   DATABASE_URL: required('the Postgres to write to').pipe(url('postgres', 'postgresql')),
   NATS_URL: required('the NATS server to read from').pipe(url('nats', 'tls')),
-  ACK_WAIT_MS: integer(1_000, 3_600_000).default(30_000),
+  ACK_WAIT_MS: integer(1_000, 300_000).default(30_000),
   IGNORED_AFTER_HOURS: integer(1, 8_760).default(24),
   EVENTS_KEEP_MONTHS: integer(2, 1_200).optional(),
   LOG_LEVEL: logLevel.default('info'),
@@ -13,7 +13,10 @@ const schema = z.object({
 export interface ConsumersConfig {
   readonly databaseUrl: string;
   readonly natsUrl: string;
-  /** How long events that a crashed process held wait for another. Longer than any batch takes. */
+  /**
+   * How long events that a crashed process held wait for another. Longer than any batch takes, and shorter than a stream
+   * remembers message ids: else a dead letter that was put aside just before the crash would be put aside again.
+   */
   readonly ackWaitMs: number;
   /** A tip that nobody reacted to for this long was ignored. */
   readonly ignoredAfterMs: number;

@@ -22,6 +22,9 @@ const json = (change: object) =>
   );
 const jsonHeaders = { 'Content-Type': 'application/json' };
 const subject = 'feedback.tip.reacted';
+const v1 = Buffer.from([3 * 8 + 2, 2, ...Buffer.from('v1')]);
+/** A v2 envelope whose field 23, a message in v1, is a number. */
+const later = Buffer.from([3 * 8 + 2, 2, ...Buffer.from('v2'), 0xb8, 0x01, 7]);
 
 describe('decode', () => {
   it.each([
@@ -33,6 +36,12 @@ describe('decode', () => {
     ],
     ['JSON with a field of a newer contract', { subject, data: json({ newField: 1 }), headers: jsonHeaders }],
     ['an older subject', { subject: 'signals.tip.feedback', data: binary({}), headers: {} }],
+    ['a version that stands last', { subject, data: Buffer.concat([binary({ schemaVersion: '' }), v1]), headers: {} }],
+    ['the last of two versions', { subject, data: Buffer.concat([binary({ schemaVersion: 'v7' }), v1]), headers: {} }],
+    [
+      'the names of the proto file',
+      { subject, data: json({ schemaVersion: undefined, schema_version: 'v1' }), headers: jsonHeaders },
+    ],
   ])('reads %s', (_, message) => {
     const decoded = decode(message);
     expect(decoded).toMatchObject({
@@ -77,6 +86,41 @@ describe('decode', () => {
     ['binary that claims to be JSON', { subject, data: binary({}), headers: jsonHeaders }, 'undecodable', /JSON/],
     ['JSON of the wrong type', { subject, data: json({ userId: 7 }), headers: jsonHeaders }, 'undecodable', /JSON/],
     ['a later version', { subject, data: binary({ schemaVersion: 'v2' }), headers: {} }, 'unsupported_version', /v1/],
+    ['a later version that this one cannot read', { subject, data: later, headers: {} }, 'unsupported_version', /v1/],
+    [
+      'a later version in JSON that this one cannot read',
+      { subject, data: json({ schemaVersion: 'v2', tipFeedback: [1] }), headers: jsonHeaders },
+      'unsupported_version',
+      /v1/,
+    ],
+    [
+      'the version under both names of the field',
+      {
+        subject,
+        data: Buffer.from(
+          `{"schema_version":"v1",${Buffer.from(json({ schemaVersion: 'v2' }))
+            .toString()
+            .slice(1)}`,
+        ),
+        headers: jsonHeaders,
+      },
+      'undecodable',
+      /JSON/,
+    ],
+    [
+      'JSON with a version that is no text',
+      { subject, data: json({ schemaVersion: 1 }), headers: jsonHeaders },
+      'undecodable',
+      /JSON/,
+    ],
+    ['JSON that is no object', { subject, data: Buffer.from('null'), headers: jsonHeaders }, 'undecodable', /JSON/],
+    ['JSON that is cut off', { subject, data: Buffer.from('{"a'), headers: jsonHeaders }, 'undecodable', /JSON/],
+    [
+      'text that is no UTF-8',
+      { subject, data: Buffer.from([0x22, 0xff, 0x22]), headers: jsonHeaders },
+      'undecodable',
+      /JSON/,
+    ],
     ['no version', { subject, data: binary({ schemaVersion: '' }), headers: {} }, 'rule_violated', /schema_version/],
     ['no person', { subject, data: binary({ userId: '' }), headers: {} }, 'rule_violated', /user_id/],
     [

@@ -34,7 +34,8 @@ export async function storeBatch(
     else letters.push({ delivery, reason: decoded.reason, error: decoded.error });
   }
   const refused = await storeRows(deps, items, async (some) => {
-    await deps.eventStore.store(some.map(({ event }) => event));
+    const { refused } = await deps.eventStore.store(some.map(({ event }) => event));
+    if (refused > 0) deps.log.warn({ durable: durable.name, events: refused }, 'refused events of erased people');
     for (const { delivery } of some) delivery.ack();
   });
   for (const { item, error } of refused)

@@ -1,9 +1,11 @@
 import type { DeadLetterStore, SeenLetter } from '../features/dead-letter-store.ts';
-import type { Delivery } from '../platform/bus.ts';
+import { type Bus, BusError, type Delivery } from '../platform/bus.ts';
+import { streams } from '../platform/streams.ts';
 import { readLetter } from './dead-letters.ts';
-import { storeRows, type WaitDeps } from './store-rows.ts';
+import { storeRows, type WaitDeps, waitOut } from './store-rows.ts';
 
 export interface StoreLettersDeps extends WaitDeps {
+  readonly bus: Pick<Bus, 'remove'>;
   readonly deadLetterStore: Pick<DeadLetterStore, 'store'>;
 }
 
@@ -27,7 +29,8 @@ export async function storeLetters(deps: StoreLettersDeps, batch: readonly Deliv
   }
   const refused = await storeRows(deps, items, async (some) => {
     const erased = await deps.deadLetterStore.store(some.map(({ letter }) => letter));
-    if (erased.length > 0) deps.log.info({ sequences: erased }, 'left out dead letters of erased people');
+    if (erased.length > 0) deps.log.warn({ letters: erased.length }, 'refused dead letters of erased people');
+    for (const sequence of erased) await removeLetter(deps, sequence);
     for (const { delivery } of some) delivery.ack();
   });
   for (const { item, error } of refused) left.push({ delivery: item.delivery, error: String(error) });
@@ -35,4 +38,14 @@ export async function storeLetters(deps: StoreLettersDeps, batch: readonly Deliv
     deps.log.error({ sequence: delivery.sequence, error }, 'a dead letter is in its stream alone');
     delivery.ack();
   }
+}
+
+/** What the table must not hold, the stream must not either. */
+function removeLetter(deps: StoreLettersDeps, sequence: number): Promise<void> {
+  return waitOut(
+    deps,
+    'bus',
+    () => deps.bus.remove(streams.deadletters.name, sequence),
+    (error) => error instanceof BusError,
+  );
 }

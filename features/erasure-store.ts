@@ -1,3 +1,5 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Database } from '../platform/database.ts';
 import { columnsOf, type TableName, tableNames } from './tables.ts';
 
@@ -27,54 +29,47 @@ export interface ErasureStore {
 
 const hasPerson = (table: TableName): boolean => columnsOf(table).some(({ name }) => name === 'user_id');
 
-/** Every table with rows about people, each in a column `user_id`. */
-export const personalTables: readonly string[] = ['dead_letters', 'events', ...tableNames.filter(hasPerson)];
+/** Every table with rows about people, each in a column `user_id`, but for `dead_letters`. */
+export const personalTables: readonly string[] = ['events', ...tableNames.filter(hasPerson)];
 
-/** SQL: the hash under which a person stands in `erasures`. `erasure_salt` must be among the tables of the query. */
-export const userHash = (userId: string): string => `sha256(erasure_salt.salt || convert_to(${userId}, 'UTF8'))`;
+/** SQL: the hash under which a person stands in `erasures`. */
+export const userHash = (userId: string): string =>
+  `sha256((SELECT salt FROM erasure_salt) || convert_to(${userId}, 'UTF8'))`;
 
-/**
- * SQL: whether a person was erased. Costs a look at an empty table until somebody is. For reading: it does not wait for
- * an erasure that is under way, see `waitForErasures`.
- */
+/** SQL: whether a person was erased. For reading: it does not wait for an erasure that is under way. */
 export const isErased = (userId: string): string =>
-  `(EXISTS (SELECT FROM erasures) AND EXISTS (
-    SELECT FROM erasure_salt JOIN erasures ON erasures.user_hash = ${userHash(userId)}))`;
+  `EXISTS (SELECT FROM erasures WHERE user_hash = ${userHash(userId)})`;
 
 /**
  * SQL: those of an array of people who were erased, for a statement that writes about people. Its lock makes the
  * statement end before an erasure begins, or see it.
  */
 export const erasedAmong = (userIds: string): string => `
-  SELECT asked.user_id FROM unnest(${userIds}) AS asked(user_id) CROSS JOIN erasure_salt
+  SELECT asked.user_id FROM unnest(${userIds}) AS asked(user_id)
   JOIN erasures ON erasures.user_hash = ${userHash('asked.user_id')} FOR KEY SHARE OF erasures`;
 
 /** The same for a transaction of several statements: the first one of it, whatever its isolation. */
 export const waitForErasures = 'LOCK TABLE erasures IN ROW SHARE MODE';
 
+/** Whoever waits longer for others to end lets them go on, and asks again later. */
 const lockWaitMs = 3_000;
-const statementMs = 60_000;
 
 export function createErasureStore(database: Database): ErasureStore {
   return {
     erase: (userId, reason, removeLetters) =>
       inTransaction(database, async (query) => {
-        await query(`SET LOCAL lock_timeout = ${lockWaitMs}; SET LOCAL statement_timeout = ${statementMs}`);
+        await query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
         await query(waitForWriters);
-        const letters = await query<{ sequences: string[] }>(
-          'SELECT sequences::text[] FROM dead_letters WHERE user_id = $1',
-          [userId],
-        );
+        const letters = await query<LetterRow>(lettersOf, [userId, ...tracesOf(userId)]);
         await removeLetters(letters.rows.flatMap(({ sequences }) => sequences.map(Number)));
-        let rowsRemoved = 0;
+        await query('DELETE FROM dead_letters WHERE id = ANY ($1::uuid[])', [letters.rows.map(({ id }) => id)]);
+        let rowsRemoved = letters.rows.length;
         for (const table of personalTables) {
           rowsRemoved += (await query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
         }
         await query(moveCursors, [userId]);
         const { rows } = await query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
-        const [recorded] = rows;
-        if (!recorded) throw new Error('the row of erasure_salt is missing');
-        return { userHash: recorded.user_hash, rowsRemoved };
+        return { userHash: rows[0]?.user_hash ?? '', rowsRemoved };
       }),
   };
 }
@@ -86,6 +81,23 @@ export function createErasureStore(database: Database): ErasureStore {
  */
 const waitForWriters = 'LOCK TABLE erasures IN EXCLUSIVE MODE';
 
+interface LetterRow {
+  readonly id: string;
+  /** Postgres' bigints, as texts. */
+  readonly sequences: readonly string[];
+}
+
+/** The letters of a person, and those of nobody known in which the person's id stands, locked in the order of all. */
+const lettersOf = `
+  SELECT id, sequences FROM dead_letters
+  WHERE user_id = $1 OR (user_id IS NULL AND (position($2::bytea IN data) > 0 OR position($3::bytea IN data) > 0))
+  ORDER BY id FOR UPDATE`;
+
+/** How a person's id stands in an envelope, however broken: in its binary form and in JSON. */
+function tracesOf(userId: string): readonly Uint8Array[] {
+  return [toBinary(EnvelopeSchema, create(EnvelopeSchema, { userId })), Buffer.from(JSON.stringify(userId))];
+}
+
 /** A rebuild that has just done this person stands at the one before: what it does next stays the same. */
 const moveCursors = `
   UPDATE rebuilds SET done_up_to = CASE WHEN finished_at IS NULL
@@ -93,7 +105,7 @@ const moveCursors = `
   WHERE done_up_to = $1`;
 
 const record = `
-  INSERT INTO erasures (user_hash, reason, rows_removed) SELECT ${userHash('$1::text')}, $2::text, $3::int8 FROM erasure_salt
+  INSERT INTO erasures (user_hash, reason, rows_removed) VALUES (${userHash('$1')}, $2, $3)
   ON CONFLICT (user_hash) DO UPDATE SET rows_removed = erasures.rows_removed + excluded.rows_removed
   RETURNING encode(user_hash, 'hex') AS user_hash`;
 
@@ -104,13 +116,10 @@ type Query = <Row extends object = object>(
 
 async function inTransaction<Result>(database: Database, work: (query: Query) => Promise<Result>): Promise<Result> {
   const client = await database.connect();
-  const ignore = () => {}; // a connection that breaks fails the statement too
-  client.on('error', ignore);
   try {
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     const result = await work((text, values) => client.query(text, values && [...values]));
     await client.query('COMMIT');
-    client.off('error', ignore);
     client.release();
     return result;
   } catch (error) {

@@ -137,7 +137,6 @@ function buildText(contributions: readonly Contribution[]): string {
       SELECT asked.user_id, asked.events, erasures.user_hash
       FROM (SELECT user_id, count(*) AS events FROM unnest($3::text[]) AS a(user_id)
         WHERE EXISTS (SELECT FROM erasures) GROUP BY user_id) AS asked
-      CROSS JOIN erasure_salt
       JOIN erasures ON erasures.user_hash = ${userHash('asked.user_id')}
       ORDER BY erasures.user_hash FOR NO KEY UPDATE OF erasures
     ), refused AS (

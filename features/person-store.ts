@@ -3,6 +3,7 @@ import { mergeCalls } from '../platform/merge-calls.ts';
 import { type Buckets, type BucketTable, bucketColumns, bucketTables, unpack } from './buckets.ts';
 import { rowAsJson, rowOfJson, wireOf } from './columns.ts';
 import { firstDayRead, type ProfileBuckets } from './definitions.ts';
+import { isErased } from './erasure-store.ts';
 
 /** What is stored about a person at one instant of the database. */
 export interface Person {
@@ -11,6 +12,8 @@ export interface Person {
   readonly snapshot: string;
   /** The decision asked for beside the person, if it is stored. */
   readonly decision: { readonly envelope: Uint8Array | undefined } | undefined;
+  /** Nothing about them may be stored any more. */
+  readonly isErased: boolean;
 }
 
 export interface PersonStore {
@@ -46,6 +49,7 @@ interface Row {
   readonly decided: boolean;
   readonly envelope: string | null;
   readonly snapshot: string;
+  readonly erased: boolean;
 }
 
 async function readBatch(database: Database, batch: readonly Asked[]): Promise<readonly Person[]> {
@@ -58,10 +62,11 @@ async function readBatch(database: Database, batch: readonly Asked[]): Promise<r
       Math.min(...batch.map(({ nowMs }) => firstDayRead(nowMs))),
     ],
   });
-  return rows.map(({ daily, hourly, decided, envelope, snapshot }) => ({
+  return rows.map(({ daily, hourly, decided, envelope, snapshot, erased }) => ({
     buckets: { user_daily: unpack('user_daily', daily), user_hourly: unpack('user_hourly', hourly) },
     snapshot,
     decision: decided ? { envelope: envelope === null ? undefined : Buffer.from(envelope, 'base64') } : undefined,
+    isErased: erased,
   }));
 }
 
@@ -72,7 +77,8 @@ const readPeople = `
     decided.decision_id IS NOT NULL AS decided,
     (SELECT encode(envelope, 'base64') FROM events
       WHERE events.user_id = decided.user_id AND events.event_id = decided.decision_id) AS envelope,
-    pg_current_snapshot()::text AS snapshot
+    pg_current_snapshot()::text AS snapshot,
+    ${isErased('asked.user_id')} AS erased
   FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS asked(user_id, decision_id, position)
   LEFT JOIN tip_scores AS decided ON decided.decision_id = asked.decision_id
   ORDER BY position`;

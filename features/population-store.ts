@@ -30,13 +30,18 @@ export async function measurePopulation(database: Pick<Database, 'query'>, nowMs
 const tipCounts = `count(*), count(*) FILTER (WHERE outcome = 'done'), count(*) FILTER (WHERE outcome = 'dismiss'),
       count(*) FILTER (WHERE outcome = 'snooze')`;
 
-/**
- * The newest measurement; with a snapshot, the newest that the snapshot had seen, which is what was believed then.
- * Undefined: there is none yet.
- */
+/** Which measurements count. Default: all. */
+export interface Seen {
+  /** Only those that a snapshot had seen: what was believed then. */
+  readonly visibleIn?: string;
+  /** Only those of this instant or earlier. */
+  readonly notAfterMs?: number;
+}
+
+/** The newest measurement. Undefined: there is none. */
 export async function readPopulation(
   database: Pick<Database, 'query'>,
-  visibleIn?: string,
+  { visibleIn, notAfterMs }: Seen = {},
 ): Promise<Population | undefined> {
   const { rows } = await database.query<Row>({
     name: 'read-population',
@@ -44,8 +49,10 @@ export async function readPopulation(
       SELECT (extract(epoch FROM measured_at) * 1000)::float8 AS "measuredAtMs", dimension, value,
         served::float8, done::float8, dismissed::float8, snoozed::float8
       FROM population WHERE measured_at = (
-        SELECT max(measured_at) FROM population WHERE $1::text IS NULL OR pg_visible_in_snapshot(transaction_id, $1::pg_snapshot))`,
-    values: [visibleIn ?? null],
+        SELECT max(measured_at) FROM population
+        WHERE ($1::text IS NULL OR pg_visible_in_snapshot(transaction_id, $1::pg_snapshot))
+          AND ($2::float8 IS NULL OR measured_at <= to_timestamp($2 / 1000.0)))`,
+    values: [visibleIn ?? null, notAfterMs ?? null],
   });
   const [first] = rows;
   if (!first) return undefined;

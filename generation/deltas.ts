@@ -3,11 +3,12 @@ import { toMs } from '../features/time.ts';
 import { namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
 import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 
-/** What an event adds to the table of written tips. Pure; the event is valid. */
+/** What an event adds to the table of written tips: of two with one id, the first. Pure; the event is valid. */
 export function generationDeltas(event: Envelope): readonly Delta[] {
   if (event.payload.case !== 'tipGenerated') return [];
   const { tips, model, promptVersion, promptHash } = event.payload.value;
-  return tips.map((tip) => ({
+  const distinct = tips.filter(({ tipId }, i) => tips.findIndex((other) => other.tipId === tipId) === i);
+  return distinct.map((tip) => ({
     table: 'generated_tips',
     row: {
       event_id: event.eventId,

@@ -70,10 +70,10 @@ export function loggedReadings({ featureValues }: TipScored): readonly FeatureRe
 function suppliedIn(logged: readonly FeatureReading[]) {
   const sent = logged.filter(({ source }) => source === 'request');
   if (sent.length === 0) return undefined;
-  const valueOf = (name: string) => sent.find((reading) => reading.name === name)?.value;
+  const sentAs = (name: string) => sent.find((reading) => reading.name === name)?.value;
   return create(
     ProfileFeaturesSchema,
-    Object.fromEntries(profileFeatures.map(({ name, property }) => [property, valueOf(name)])),
+    Object.fromEntries(profileFeatures.map(({ name, property }) => [property, sentAs(name)])),
   );
 }
 
@@ -87,8 +87,7 @@ function feastIn(logged: readonly FeatureReading[]) {
 
 /** A time zone that this machine does not know is read as UTC: if it mattered, hour or day differ. */
 function momentOf({ timeZone }: TipScored, logged: readonly FeatureReading[], decidedAtMs: number): Moment {
-  const sent = (name: string) =>
-    logged.find((reading) => reading.name === name && reading.source === 'request')?.value;
+  const sent = (name: string) => logged.find((reading) => reading.name === name && reading.source === 'request')?.value;
   const given = { hourOfDay: sent('hour_of_day'), dayOfWeek: sent('day_of_week') };
   try {
     return readMoment({ timeZone, ...given }, decidedAtMs);

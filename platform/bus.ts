@@ -13,6 +13,8 @@ export interface Bus {
   publish(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishAck>;
   /** Reads a stored message by its sequence. Throws BusError. */
   read(stream: string, sequence: number): Promise<StoredMessage>;
+  /** Removes a stored message for good, its bytes included. One that is not there is fine. Throws BusError. */
+  remove(stream: string, sequence: number): Promise<void>;
   /** Up to `max` messages of a durable, as they arrive, for at most `expiresMs`. Ends early when the bus closes. */
   fetch(durable: Durable, options: { readonly max: number; readonly expiresMs: number }): Promise<Fetch>;
   /** How far a stream has come, and how far a durable of it. */

@@ -21,7 +21,8 @@ const idleInTransactionMs = 60_000;
 
 /**
  * A pool of connections that all speak UTC: in another zone, timestamps would be written and read wrongly by the offset
- * without any error. A broken idle connection is dropped by the pool and must not end the process; so is one on which a
+ * without any error. Statements see what was committed before they began, whatever the server's default: an erasure
+ * counts on it. A broken idle connection is dropped by the pool and must not end the process; so is one on which a
  * statement failed in any way.
  */
 export function openDatabase(options: DatabaseOptions): Database {
@@ -30,7 +31,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionString: url,
     application_name: applicationName,
     max: maxConnections,
-    options: '-c TimeZone=UTC',
+    options: '-c TimeZone=UTC -c default_transaction_isolation=read\\ committed',
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     idle_in_transaction_session_timeout: idleInTransactionMs,

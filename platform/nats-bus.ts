@@ -91,6 +91,17 @@ export async function openBus(options: BusOptions): Promise<Bus> {
       }
     },
 
+    async remove(stream, sequence) {
+      const { streams } = await connection.jetstreamManager({ checkAPI: false });
+      try {
+        await streams.deleteMessage(stream, sequence);
+      } catch (error) {
+        const isGone = await streams.getMessage(stream, { seq: sequence }).then(() => false, isNotFound);
+        const problem = `message ${sequence} of stream ${stream} cannot be removed: ${messageOf(error)}`;
+        if (!isGone) throw new BusError('unavailable', problem);
+      }
+    },
+
     async fetch({ stream, name }, { max, expiresMs }) {
       const consumer = await jetstream.consumers.get(stream, name).catch((error: unknown) => {
         const kind = isNotFound(error) ? 'refused' : 'unavailable';

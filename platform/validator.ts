@@ -274,7 +274,7 @@ const stringRules: Readonly<Record<string, Rule>> = {
   ...listRules,
   // Characters are code points: at most as many as UTF-16 units, and at least half as many.
   len: size((count) => (text: string) => codePoints(text) === count),
-  minLen: size((min) => (text: string) => text.length >= min || codePoints(text) >= min),
+  minLen: size((min) => (text: string) => text.length >= 2 * min || codePoints(text) >= min),
   maxLen: size((max) => (text: string) => text.length <= max || codePoints(text) <= max),
   lenBytes: size((count) => (text: string) => Buffer.byteLength(text) === count),
   minBytes: size((min) => (text: string) => Buffer.byteLength(text) >= min),

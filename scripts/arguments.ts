@@ -7,3 +7,10 @@ export function readArguments<Options>(usage: string, read: () => Options): Opti
     process.exit(2);
   }
 }
+
+/** A share of the whole. Default: all of it. Throws on anything but a number above 0 and at most 1. */
+export function readShare(name: string, text = '1'): number {
+  const share = Number(text);
+  if (!(share > 0 && share <= 1)) throw new Error(`${name} must be a share, above 0 and at most 1`);
+  return share;
+}

@@ -80,9 +80,10 @@ async function tryCalls(output: string): Promise<void> {
 try {
   const first = await start();
   check('it says where it is', /oO ml is up at http:\/\/127\.0\.0\.1:\d+/.test(first.output), first.output);
-  for (const part of ['1  Events: ', '2  Generate: ', '3  Score: ', '4  Reaction: ', 'reward +1.0']) {
+  for (const part of ['1  Events: ', '2  Generate: ', '3  Score: ', '4  Reaction: ', 'reward +1.0', '5  Verify: ']) {
     check(`it shows "${part.trim()}"`, first.output.includes(part), first.output);
   }
+  check('every decision is recomputed bit by bit', first.output.includes(': 100 % bit-equal'), first.output);
   await tryCalls(first.output);
   check('it runs as processes of its own', running().length >= 4, String(running().length));
   first.interrupt();
@@ -98,6 +99,7 @@ try {
 
   const third = await start();
   check('it starts after kill -9 of everything', third.output.includes('reward +1.0'), third.output);
+  check('with decisions that are still the same', third.output.includes(': 100 % bit-equal'), third.output);
   check('with its data', third.output.includes('were there from an earlier start'), third.output);
   third.interrupt();
   await third.ended;

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { ensurePostgres, findPostgres, stopPostgres } from '../platform/embedded/postgres.ts';
+import { migrate } from '../platform/migrations.ts';
 
-const dir = fileURLToPath(new URL('../.oo/postgres', import.meta.url));
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dir = `${root}.oo/postgres`;
 
 /**
  * Does something with the database that DATABASE_URL names, else with the embedded one of `npm start`, which is started
@@ -11,7 +13,9 @@ export async function withDatabaseUrl<Result>(work: (url: string) => Promise<Res
   const running = process.env.DATABASE_URL || (await findPostgres(dir));
   if (running) return work(running);
   try {
-    return await work((await ensurePostgres({ dir })).url);
+    const { url } = await ensurePostgres({ dir });
+    await migrate(url, { migrationsDir: `${root}prisma/migrations` });
+    return await work(url);
   } finally {
     await stopPostgres(dir);
   }

@@ -17,7 +17,8 @@ export function printReport(report: Report): void {
   say(`   ${verdict(report)}`);
   if (withoutPerson > 0) say(dim(`   ${withoutPerson} of them had read nothing of the person, as they say`));
   if (tooOld > 0) say(`   ${tooOld} more are no longer verifiable: their events were in a month that was dropped`);
-  for (const [policy, count] of notReplayed) say(`   ${count} by ${policy}, which this build does not have: not redrawn`);
+  for (const [policy, count] of notReplayed)
+    say(`   ${count} by ${policy}, which this build does not have: not redrawn`);
   if (examples.length > 0) say('   The first differences:');
   for (const example of examples) say(`   ${described(example)}`);
 }
@@ -26,7 +27,8 @@ export function printReport(report: Report): void {
 function verdict({ decisions, people, equal }: Report): string {
   if (decisions === 0) return 'There is no decision to verify.';
   const share = equal === decisions ? '100' : (Math.floor((equal / decisions) * 10_000) / 100).toFixed(2);
-  const text = `${equal} of ${decisions} decisions about ${people} people, recomputed from events alone: ${share} % bit-equal`;
+  const about = people === 1 ? '1 person' : `${people} people`;
+  const text = `${equal} of ${decisions} decisions about ${about}, recomputed from events alone: ${share} % bit-equal`;
   return equal === decisions ? green(text) : bold(text);
 }
 

@@ -86,7 +86,7 @@ async function turnTheLoop(baseUrl: string, databaseUrl: string, natsUrl: string
   const database = openDatabase({ url: databaseUrl, applicationName: 'oo-start', maxConnections: 2 });
   const prisma = new PrismaClient({ adapter: new PrismaPg(database) });
   try {
-    await runDemo({ baseUrl, natsUrl, prisma });
+    await runDemo({ baseUrl, natsUrl, prisma, database });
   } finally {
     await prisma.$disconnect();
     await database.end();

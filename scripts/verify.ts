@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { type Report, verify } from '../pipelines/verify.ts';
 import { openDatabase } from '../platform/database.ts';
-import { readArguments } from './arguments.ts';
+import { readArguments, readShare } from './arguments.ts';
 import { withDatabaseUrl } from './local-database.ts';
 import { printReport } from './print-report.ts';
 
@@ -14,9 +14,7 @@ const progressMs = 5_000;
 
 const options = readArguments(usage, () => {
   const { values } = parseArgs({ options: { sample: { type: 'string' }, user: { type: 'string', multiple: true } } });
-  const sample = Number(values.sample ?? 1);
-  if (!(sample > 0 && sample <= 1)) throw new Error('--sample must be a share, above 0 and at most 1');
-  return { sample, userIds: values.user };
+  return { sample: readShare('--sample', values.sample), userIds: values.user };
 });
 
 /** A line now and then, for long runs. */

@@ -1,5 +1,6 @@
 import { policies } from '../experiments/policies/index.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
+import { createErasureStore } from '../features/erasure-store.ts';
 import { createFeastStore } from '../features/feast-store.ts';
 import { createPersonStore } from '../features/person-store.ts';
 import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
@@ -14,13 +15,14 @@ import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { createFeastReader, noFeast } from './read-feast.ts';
 import { createPersonReader } from './read-person.ts';
 import type { AdminDeps } from './routes/admin/index.ts';
 import type { GenerateDeps } from './routes/generate.ts';
 import type { ScoreDeps } from './routes/score.ts';
 
-export type ServerContext = ScoreDeps & GenerateDeps & AdminDeps;
+export type ServerContext = ScoreDeps & GenerateDeps & AdminDeps & { readonly metrics: Metrics };
 
 export interface ServerContextDeps {
   readonly database: Database;
@@ -42,12 +44,17 @@ export async function createContext(
     return registry;
   });
   const { llm, feast } = config;
+  const metrics = createMetrics();
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
     readPerson: createPersonReader(createPersonStore(database), log),
     readFeast: feast ? createFeastReader(createFeastStore(feast), { log, now: () => performance.now() }) : noFeast,
+    database,
     decisionLog: createDecisionLog(bus),
+    metrics,
+    countSkew: metrics.countSkew,
     deadLetterStore: createDeadLetterStore(database),
+    erasureStore: createErasureStore(database),
     bus,
     policy,
     prompts,

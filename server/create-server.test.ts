@@ -12,6 +12,7 @@ import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { ServingService } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { createServer, type ServerOptions } from './create-server.ts';
 import { parseAuthKeys } from './interceptors/authenticate.ts';
+import { createMetrics } from './metrics.ts';
 import {
   type CallOptions,
   candidate,
@@ -446,6 +447,32 @@ describe('other requests', () => {
     expect(await probe()).toEqual([200, 'ok']);
     toy.server.setServing(false);
     expect(await probe()).toEqual([503, 'not serving']);
+  });
+
+  test('GET /metrics is for whoever may administer', async () => {
+    await using toy = await startServer({ authKeys, metrics: createMetrics() });
+    const ask = async (name: string | undefined, method = 'GET') => {
+      const headers: Record<string, string> = name === undefined ? {} : { authorization: `Bearer ${name}-key` };
+      return (await fetch(`${toy.url}/metrics`, { method, headers })).status;
+    };
+    expect(await ask(undefined)).toBe(401);
+    expect(await ask('stranger')).toBe(401);
+    expect(await ask('recommender')).toBe(403);
+    expect(await ask('operator')).toBe(200);
+    expect(await ask('operator', 'HEAD')).toBe(200);
+    expect(await ask('operator', 'POST')).toBe(405);
+  });
+
+  test('GET /metrics is open where everything is, and nowhere without metrics', async () => {
+    await using open = await startServer({ metrics: createMetrics() });
+    const response = await fetch(`${open.url}/metrics`);
+    expect([response.status, response.headers.get('content-type')]).toEqual([
+      200,
+      expect.stringMatching(/^text\/plain/),
+    ]);
+    expect(await response.text()).toContain('# HELP oo_feature_skew_total ');
+    await using closed = await startServer();
+    expect((await fetch(`${closed.url}/metrics`)).status).toBe(404);
   });
 });
 

@@ -20,17 +20,25 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
-import { unavailable } from '../platform/errors.ts';
+import { DomainError, unavailable } from '../platform/errors.ts';
 import { newId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import { createGrpcUnary } from './grpc-unary.ts';
-import { type AuthKey, callerKey, createAuthenticate, permissionsFor } from './interceptors/authenticate.ts';
+import {
+  type Authenticate,
+  type AuthKey,
+  callerKey,
+  createAuthenticate,
+  permissionsFor,
+} from './interceptors/authenticate.ts';
 import { boundTimeoutHeader, deadlineInterceptor, deadlineRule } from './interceptors/deadline.ts';
 import { createErrorMapper, createErrorsInterceptor, traceOf } from './interceptors/errors.ts';
 import { validateInterceptor, warmUp } from './interceptors/validate.ts';
 import { type ServerLimits, serverLimits } from './limits.ts';
 import { createListener } from './listener.ts';
+import type { Metrics } from './metrics.ts';
 import { createHealth } from './routes/health.ts';
 import { reflectionRoutes } from './routes/reflection.ts';
 
@@ -40,6 +48,8 @@ export interface ServerOptions {
   /** Who may call; see `parseAuthKeys`. Empty: everybody, and only over loopback. */
   readonly authKeys: readonly AuthKey[];
   readonly log: Pick<Log, 'error' | 'warn'>;
+  /** What `GET /metrics` tells whoever may call the admin service. Default: there is no such path. */
+  readonly metrics?: Pick<Metrics, 'expose' | 'interceptor'>;
   /** For every call, after errors and deadline and before validation. Default: none. */
   readonly interceptors?: readonly Interceptor[];
   readonly limits?: Partial<ServerLimits>;
@@ -69,11 +79,12 @@ type NodeResponse = ServerResponse | Http2ServerResponse;
  * admission (load, then authentication) before its body is read, then errors, deadline, validation.
  */
 export function createServer(options: ServerOptions): Server {
-  const { authKeys, log, clock = systemClock } = options;
+  const { authKeys, log, metrics, clock = systemClock } = options;
   const limits = { ...serverLimits, ...options.limits };
   const shutdown = new AbortController();
   const toConnectError = createErrorMapper(log, () => newId(clock()));
   const interceptors = [
+    ...(metrics ? [metrics.interceptor] : []),
     createErrorsInterceptor(toConnectError),
     deadlineInterceptor,
     ...(options.interceptors ?? []),
@@ -135,6 +146,7 @@ export function createServer(options: ServerOptions): Server {
     const handler = handlers.get(path);
     if (handler !== undefined) answerByFramework(handler, request, response, limits, log);
     else if (path === '/healthz') answerHealthz(health.isServing(), response);
+    else if (path === '/metrics' && metrics) answerMetrics(metrics, authenticate, request, response);
     else answerUnknown(request, response);
   };
 
@@ -269,6 +281,30 @@ function cutOffAfter(timeoutMs: number, response: NodeResponse): void {
 /** For load balancers that speak no gRPC. */
 function answerHealthz(isServing: boolean, response: NodeResponse): void {
   respond(response, isServing ? 200 : 503, 'text/plain', isServing ? 'ok' : 'not serving');
+}
+
+/** For Prometheus, with the permission that the admin service asks for. */
+function answerMetrics(
+  metrics: Pick<Metrics, 'expose'>,
+  authenticate: Authenticate,
+  { method, headers }: NodeRequest,
+  response: NodeResponse,
+): void {
+  try {
+    authenticate(AdminService.typeName, headers.authorization);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    respond(response, error.code === 'permission_denied' ? 403 : 401, 'text/plain', error.message);
+    return;
+  }
+  if (method !== 'GET' && method !== 'HEAD') {
+    respond(response, 405, 'text/plain', 'only GET');
+    return;
+  }
+  metrics.expose().then(
+    ({ contentType, text }) => respond(response, 200, contentType, method === 'HEAD' ? '' : text),
+    () => response.destroy(),
+  );
 }
 
 function answerUnknown(request: NodeRequest, response: NodeResponse): void {

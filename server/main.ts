@@ -30,11 +30,8 @@ await runMain(async (signal) => {
   const bus = await openBus({ url: config.natsUrl, name: 'oo-server', signal, log });
   try {
     await bus.ensureStreams([streams.decisions]);
-    const server = createServer({
-      routes: createRoutes(await createContext(config, { database, bus, log })),
-      authKeys,
-      log,
-    });
+    const context = await createContext(config, { database, bus, log });
+    const server = createServer({ routes: createRoutes(context), authKeys, log, metrics: context.metrics });
     const { url } = await startupStep(() => server.listen({ port: config.port, host: config.host }));
     server.setServing(true);
     log.info(

@@ -1,13 +1,17 @@
 import type { Person, PersonStore } from '../features/person-store.ts';
+import { DomainError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { PersonReader } from './routes/score.ts';
 
 /** A person's features are worth this wait, in milliseconds, and no longer: a decision without them beats none. */
 const patienceMs = 250;
 
-/** Reads a person within `patienceMs`. A store that is slow or gone makes the answer weaker, not late. */
+/**
+ * Reads a person within `patienceMs`. A store that is slow or gone makes the answer weaker, not late. Throws
+ * FAILED_PRECONDITION for a person who was erased, as what is decided about them would never be stored.
+ */
 export function createPersonReader(store: PersonStore, log: Log): PersonReader {
-  return async (userId, eventId, nowMs) => {
+  const readInTime: PersonReader = async (userId, eventId, nowMs) => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${patienceMs} ms`)), patienceMs);
@@ -21,4 +25,19 @@ export function createPersonReader(store: PersonStore, log: Log): PersonReader {
       clearTimeout(timer);
     }
   };
+  return async (...asked) => {
+    const person = await readInTime(...asked);
+    if (person?.isErased) throw personErased();
+    return person;
+  };
+}
+
+function personErased(): DomainError {
+  const violation = { field: 'user_id', description: 'the person was erased' };
+  return new DomainError({
+    code: 'failed_precondition',
+    reason: 'PERSON_ERASED',
+    message: `${violation.field}: ${violation.description}`,
+    violations: [violation],
+  });
 }

@@ -286,7 +286,7 @@ describe('a rebuild after months were dropped', () => {
   /** Whether the row, as text, is about a day whose events are all there. Days are the second column of its tables. */
   const isWhole = (row: string) => Number((JSON.parse(row) as unknown[])[1]) >= firstWhole;
 
-  it('destroys nothing of what it cannot know, and repairs what it can', async () => {
+  it('destroys nothing of what it cannot know, and repairs what it can', { timeout: 120_000 }, async () => {
     await ensurePartitions(database, january);
     const anyStory = fc.record({
       events: anyEvents(userIds, { minLength: 1, maxLength: 60 }).chain((events) =>

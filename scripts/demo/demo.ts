@@ -14,7 +14,10 @@ import { FeatureStatus, type FeatureValue } from '../../gen/proto/oo/features/v1
 import type { TipCandidate } from '../../gen/proto/oo/serving/v1/candidate_pb.ts';
 import type { SignalSchema } from '../../gen/proto/oo/serving/v1/context_pb.ts';
 import type { ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
+import { verify } from '../../pipelines/verify.ts';
 import { dayMs } from '../../platform/clock.ts';
+import type { Database } from '../../platform/database.ts';
+import { printReport } from '../print-report.ts';
 import { historyOf, people } from './people.ts';
 import { bold, dim, green, heading, percent, say, table } from './print.ts';
 import { waitFor } from './wait-for.ts';
@@ -23,12 +26,13 @@ export interface DemoDeps {
   readonly baseUrl: string;
   readonly natsUrl: string;
   readonly prisma: PrismaClient;
+  readonly database: Database;
 }
 
 const userId = 'demo-anna';
 
-/** Turns the loop once before the person's eyes: events, a Score, a Generate, a reaction, and what it changed. */
-export async function runDemo({ baseUrl, natsUrl, prisma }: DemoDeps): Promise<void> {
+/** Turns the loop once before the person's eyes: events, a Score, a Generate, a reaction, what it changed, and proof. */
+export async function runDemo({ baseUrl, natsUrl, prisma, database }: DemoDeps): Promise<void> {
   const client = createTipClient({ baseUrl, promptVersions: process.env.TIP_PROMPT_VERSION ?? '' });
   const bus = await openBus({ url: natsUrl, name: 'oo-demo' });
   const publisher = createEventPublisher({ bus, producer: 'oo-demo@1' });
@@ -37,6 +41,7 @@ export async function runDemo({ baseUrl, natsUrl, prisma }: DemoDeps): Promise<v
     const written = await generate(client);
     const answer = await score(client, written);
     await react(client, publisher, prisma, answer);
+    await verifyAll(database);
   } finally {
     await bus.close();
   }
@@ -185,6 +190,9 @@ async function react(
     userId,
     candidates: [{ id: 'any', kind: TipKind.ADVICE, source: TipSource.LLM }],
   });
+  await waitFor('that decision to be stored', () =>
+    prisma.tipScore.findUnique({ where: { decisionId: after.decisionId } }),
+  );
   heading(`4  Reaction: ${userId} did it after 45 s`);
   say(
     `   reward ${green(`+${(feedback.rewardMilli / 1000).toFixed(1)}`)} for decision ${row.decisionId}, policy ${row.policy}${row.promptVersion ? `, prompt ${row.promptVersion}` : ''}`,
@@ -193,6 +201,13 @@ async function react(
   for (const { name, value } of moved.filter(({ name }) => name.endsWith('_30d'))) {
     say(`   ${name}  ${short(valueNamed(featureValues, name))} → ${bold(short(value))}`);
   }
+}
+
+/** Recomputes every decision there is about these people. */
+async function verifyAll(database: Database): Promise<void> {
+  const report = await verify(database, { userIds: people.map((person) => person.userId) });
+  heading('5  Verify: what those decisions knew, recomputed from the events that each of them had seen');
+  printReport({ ...report, counts: report.counts.filter(({ part }) => part === 'feature') });
 }
 
 const valueNamed = (values: readonly FeatureValue[], name: string): number | undefined =>

@@ -5,7 +5,7 @@ import type { Policy } from '../../experiments/policies/policy.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
 import type { Person, PersonStore } from '../../features/person-store.ts';
-import { readProfile } from '../../features/profile.ts';
+import { type Profile, readProfile } from '../../features/profile.ts';
 import { encodeVectors } from '../../features/vector.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { type ScoreRequest, ScoreRequestSchema, type ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
@@ -21,6 +21,8 @@ export interface ScoreDeps {
   readonly readPerson: PersonReader;
   readonly readFeast: FeastReader;
   readonly decisionLog: DecisionLog;
+  /** Gets the profile of every decision for which the person could be read, once. */
+  readonly countSkew: (profile: Profile) => void;
   readonly policy: Policy;
   readonly clock: Clock;
 }
@@ -29,7 +31,7 @@ export interface ScoreDeps {
 export type PersonReader = (...asked: Parameters<PersonStore['read']>) => Promise<Person | undefined>;
 
 /** Chooses one candidate, logs the decision, and only then answers. */
-export function createScore({ readPerson, readFeast, decisionLog, policy, clock }: ScoreDeps) {
+export function createScore({ readPerson, readFeast, decisionLog, countSkew, policy, clock }: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
     checkUniqueIds(request);
     const moment = readMoment(request.context, clock());
@@ -66,7 +68,9 @@ export function createScore({ readPerson, readFeast, decisionLog, policy, clock 
       traceparent: context.requestHeader.get('traceparent'),
       payload: { case: 'tipScored', value: toTipScored(scored) },
     });
-    return answer(await decisionLog.append(event), requestHash);
+    const standing = await decisionLog.append(event);
+    if (person && standing === event) countSkew(profile);
+    return answer(standing, requestHash);
   };
 }
 

@@ -63,7 +63,7 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
       { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
       { database, bus, log: silent },
     );
-    const server = createServer({ routes: createRoutes(context), authKeys: [], log: silent });
+    const server = createServer({ routes: createRoutes(context), authKeys: [], log: silent, metrics: context.metrics });
     const { url } = await server.listen({ port: 0, host: '127.0.0.1' });
     server.setServing(true);
     stack.defer(() => server.drain(500));

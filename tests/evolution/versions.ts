@@ -23,8 +23,9 @@ export function deltas({ $typeName: _, $unknown, payload, ...envelope }: Envelop
   );
 }
 
-function feedbackV1({ $typeName: _, $unknown, dwell, surface, ...feedback }: TipFeedback) {
-  return create(TipFeedbackV1Schema, { ...feedback, ...(dwell && { dwellMs: BigInt(durationMs(dwell)) }) });
+function feedbackV1({ tipId, decisionId, reaction, hourOfDay, dayOfWeek, dwell }: TipFeedback) {
+  const dwellMs = dwell && BigInt(durationMs(dwell));
+  return create(TipFeedbackV1Schema, { tipId, decisionId, reaction, hourOfDay, dayOfWeek, dwellMs });
 }
 
 export const decode = createDecode(versions, deltas);

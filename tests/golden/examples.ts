@@ -1,5 +1,5 @@
-// One event of each payload of the contract as small as the rules allow, and one with all there is to say. New payloads
-// are added here; `npm run golden` makes their files. Nobody real is in them.
+// One event of each payload of the contract as small as the rules allow, and one with all there is to say. What is new
+// is added here, a field as another variant beside `full`; `npm run golden` makes the files. Nobody real is in them.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { subjects } from '../../gen/proto/oo/contract.ts';
 import type { EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
@@ -11,7 +11,8 @@ type Payload = NonNullable<Init['payload']>;
 type ValueOf<Case extends Payload['case']> = Extract<Payload, { case: Case }>['value'];
 
 type Examples = {
-  readonly [Case in keyof typeof subjects]: { readonly minimal: ValueOf<Case>; readonly full: ValueOf<Case> };
+  readonly [Case in keyof typeof subjects]: Readonly<Record<'minimal' | 'full', ValueOf<Case>>> &
+    Readonly<Record<string, ValueOf<Case>>>;
 };
 
 const decisionId = '0190a5d2-7b1c-8cc0-8a5e-2f1f6a5b3c1d';

@@ -45,3 +45,8 @@ export async function hashes(): Promise<Readonly<Record<string, string>>> {
     );
   return Object.fromEntries(await Promise.all(entries));
 }
+
+/** The files of a lock that are not what they were, or are gone. */
+export function broken(lock: Readonly<Record<string, string>>, now: Readonly<Record<string, string>>): string[] {
+  return Object.keys(lock).filter((file) => now[file] !== lock[file]);
+}

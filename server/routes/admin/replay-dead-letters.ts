@@ -79,14 +79,14 @@ async function* paced(
   signal: AbortSignal,
 ): AsyncGenerator<readonly string[]> {
   const size = Math.min(stepMax, Math.ceil(perSecond / 10));
+  let nextAt = 0;
   for (let from = 0; from < ids.length; from += size) {
-    const begun = performance.now();
-    if (begun >= stopAt) return;
+    const beginsAt = Math.max(nextAt, performance.now());
+    if (beginsAt >= stopAt) return;
+    await sleep(Math.max(0, beginsAt - performance.now()), undefined, { signal });
     const step = ids.slice(from, from + size);
+    nextAt = performance.now() + (step.length / perSecond) * 1000;
     yield step;
-    const nextAt = begun + (step.length / perSecond) * 1000;
-    if (nextAt >= stopAt) return;
-    await sleep(Math.max(0, nextAt - performance.now()), undefined, { signal });
   }
 }
 

@@ -1,0 +1,283 @@
+import { clone, create } from '@bufbuild/protobuf';
+import { TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { describe, expect, it } from 'vitest';
+import { decide } from '../experiments/decide.ts';
+import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
+import { type Buckets, noBuckets } from '../features/buckets.ts';
+import { readMoment } from '../features/moment.ts';
+import { type FeastReadings, readProfile } from '../features/profile.ts';
+import { parseSnapshot } from '../features/snapshot.ts';
+import { toTimestamp } from '../features/time.ts';
+import { encodeVectors } from '../features/vector.ts';
+import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import {
+  FeatureSource,
+  FeatureStatus,
+  FeatureValueSchema,
+  ProfileFeaturesSchema,
+} from '../gen/proto/oo/features/v1/features_pb.ts';
+import { ScoreRequestSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
+import { dayMs, utcDay } from '../platform/clock.ts';
+import { toTipScored } from '../server/tip-scored.ts';
+import type { PastDecision } from './point-in-time.ts';
+import { verifyDecision } from './verify-decision.ts';
+
+const nowMs = Date.UTC(2026, 10, 23, 12);
+const day = utcDay(nowMs);
+const buckets: Buckets = {
+  ...noBuckets,
+  user_daily: [{ day, served: 8, done: 3, dismissed: 1, dwell_ms: 90_000, dwell_count: 2, last_served_at: nowMs - 9 }],
+  user_hourly: [{ day, hour: 7, done: 3, last_done_at: nowMs - 10 * dayMs }],
+};
+const feast: FeastReadings = new Map([['tip_volume_30d', { value: 9, asOfMs: nowMs - 2 * dayMs }]]);
+const supplied = create(ProfileFeaturesSchema, { dismissRate30d: 0.5, preferredHour: 7 });
+const candidates = [
+  { isOverdue: true, taskAgeDays: 9, priority: 4 },
+  { isOverdue: false, taskAgeDays: 0, priority: 1 },
+];
+
+interface Made {
+  readonly known?: Parameters<typeof readProfile>[0];
+  readonly context?: Parameters<typeof readMoment>[0];
+  readonly snapshot?: string;
+}
+
+/** A decision as the server makes it. */
+function decisionOf({ known = { supplied, feast, buckets }, context, snapshot = '9:9:' }: Made = {}): TipScored {
+  const moment = readMoment(context, nowMs);
+  const profile = readProfile(known, nowMs);
+  const vectors = encodeVectors(candidates, profile, moment);
+  const requestId = '0190a5d2-7b1c-7cc0-8a5e-2f1f6a5b3c1d';
+  return toTipScored({
+    request: create(ScoreRequestSchema, { requestId, userId: 'u', candidates: [{ id: 'a' }, { id: 'b' }] }),
+    requestHash: new Uint8Array(32),
+    vectors,
+    decision: decide(egreedyV2, vectors, requestId),
+    moment,
+    readings: [...profile, ...moment.readings],
+    snapshot,
+    isFeastUnavailable: false,
+  });
+}
+
+const past = (decision: TipScored, seen = buckets): PastDecision => ({
+  decisionId: 'd',
+  decidedAtMs: nowMs,
+  decision,
+  snapshot: parseSnapshot(decision.snapshot),
+  buckets: seen,
+});
+
+const wrongIn = (decision: PastDecision): string[] =>
+  verifyDecision(decision)
+    .filter(({ verdict }) => verdict !== 'match')
+    .map(({ part, name, verdict }) => `${part} ${name} ${verdict}`);
+
+describe('a decision that was logged as it was made', () => {
+  it.each<[string, Made]>([
+    ['with values of the caller and of Feast', {}],
+    ['with our own values only', { known: { buckets } }],
+    ['about nobody known', { known: { buckets: noBuckets } }],
+    ['at a time of the caller', { context: { timeZone: 'Europe/Amsterdam', hourOfDay: 3, dayOfWeek: 7 } }],
+    ['in another time zone', { context: { timeZone: 'Asia/Kathmandu' } }],
+    ['without reading anything', { known: { supplied, feast, buckets: noBuckets }, snapshot: '' }],
+  ])('agrees in everything: %s', (_, made) => {
+    const decision = past(decisionOf(made), made.known?.buckets as Buckets | undefined);
+    expect(wrongIn(decision)).toEqual([]);
+    expect(verifyDecision(decision).length).toBe(5 + 2 + 9 + 1 + 5);
+  });
+});
+
+describe('what was changed is found, where it was changed', () => {
+  const featureNamed = (decision: TipScored, name: string) => {
+    const found = decision.featureValues.find((each) => each.name === name);
+    if (!found) throw new Error(`no feature ${name}`);
+    return found;
+  };
+  const first = (decision: TipScored) => {
+    const [candidate] = decision.candidates;
+    if (!candidate) throw new Error('no candidates');
+    return candidate;
+  };
+
+  it.each<[string, (decision: TipScored) => void, string[]]>([
+    [
+      'a value, by one bit',
+      (decision) => {
+        const feature = featureNamed(decision, 'completion_rate_30d');
+        feature.value = (feature.value ?? 0) + Number.EPSILON / 2;
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
+      'a status',
+      (decision) => {
+        featureNamed(decision, 'completion_rate_30d').status = FeatureStatus.STALE;
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
+      'a time',
+      (decision) => {
+        featureNamed(decision, 'completion_rate_30d').asOf = create(TimestampSchema, toTimestamp(nowMs - 10));
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
+      'our own value beside that of the caller',
+      (decision) => {
+        featureNamed(decision, 'dismiss_rate_30d').storeValue = 0.1;
+      },
+      ['feature dismiss_rate_30d mismatch'],
+    ],
+    [
+      'our own value left out beside that of Feast',
+      (decision) => {
+        delete featureNamed(decision, 'tip_volume_30d').storeValue;
+      },
+      ['feature tip_volume_30d extra'],
+    ],
+    [
+      'a value of the caller, so that the vector does not follow from it',
+      (decision) => {
+        featureNamed(decision, 'dismiss_rate_30d').value = 0.25;
+      },
+      ['vector dismiss_rate_30d mismatch'],
+    ],
+    [
+      'our value said to be of the caller',
+      (decision) => {
+        featureNamed(decision, 'completion_rate_30d').source = FeatureSource.REQUEST;
+      },
+      ['feature completion_rate_30d extra'],
+    ],
+    [
+      'a feature left out',
+      (decision) => {
+        decision.featureValues.splice(0, 1);
+      },
+      ['feature completion_rate_30d extra'],
+    ],
+    [
+      'a feature that nobody computes',
+      (decision) => {
+        decision.featureValues.push(create(FeatureValueSchema, { name: 'shoe_size', value: 43 }));
+      },
+      ['feature shoe_size missing'],
+    ],
+    [
+      'the hour',
+      (decision) => {
+        featureNamed(decision, 'hour_of_day').value = 13;
+      },
+      ['feature hour_of_day mismatch'],
+    ],
+    [
+      'the time zone',
+      (decision) => {
+        decision.timeZone = 'Asia/Tokyo';
+      },
+      [
+        'feature hour_of_day mismatch',
+        'vector hour_sin mismatch',
+        'vector hour_cos mismatch',
+        'vector preferred_hour mismatch',
+      ],
+    ],
+    [
+      'an entry of a vector that the policy gives no weight',
+      (decision) => {
+        first(decision).vector[11] = 1;
+      },
+      ['vector tip_volume_30d mismatch'],
+    ],
+    [
+      'an entry that the policy gives weight',
+      (decision) => {
+        first(decision).vector[7] = 1;
+      },
+      ['vector completion_rate_30d mismatch', 'decision score mismatch'],
+    ],
+    [
+      'an entry that says something of the candidate',
+      (decision) => {
+        first(decision).vector[2] = 0;
+      },
+      ['decision score mismatch'],
+    ],
+    [
+      'a vector cut short',
+      (decision) => {
+        first(decision).vector.pop();
+      },
+      ['vector tip_volume_30d mismatch'],
+    ],
+    [
+      'a weight',
+      (decision) => {
+        decision.weights[7] = 0.5;
+      },
+      ['decision weights mismatch', 'decision score mismatch'],
+    ],
+    [
+      'a propensity',
+      (decision) => {
+        first(decision).propensity -= 1e-12;
+      },
+      ['decision propensity mismatch'],
+    ],
+    [
+      'the draw',
+      (decision) => {
+        decision.draw = 0.5;
+      },
+      ['decision draw mismatch'],
+    ],
+    [
+      'the tip',
+      (decision) => {
+        decision.tipId = decision.tipId === 'a' ? 'b' : 'a';
+      },
+      ['decision tip mismatch'],
+    ],
+    [
+      'a snapshot that is none',
+      (decision) => {
+        decision.snapshot = 'yesterday';
+      },
+      ['decision snapshot mismatch'],
+    ],
+  ])('%s', (_, change, expected) => {
+    const decision = clone(TipScoredSchema, decisionOf());
+    change(decision);
+    expect(wrongIn(past(decision))).toEqual(expected);
+  });
+
+  it('a snapshot that was taken away: the decision knew more than nothing', () => {
+    const decision = clone(TipScoredSchema, decisionOf({ known: { buckets } }));
+    decision.snapshot = '';
+    expect(wrongIn(past(decision, noBuckets))).toContain('decision snapshot mismatch');
+    expect(wrongIn(past(decision, noBuckets))).toContain('feature completion_rate_30d missing');
+  });
+
+  it('an event too many and one too few', () => {
+    const more: Buckets = { ...buckets, user_daily: [{ ...buckets.user_daily[0], day, served: 9 }] };
+    expect(wrongIn(past(decisionOf({ known: { buckets } }), more))).toContain('feature completion_rate_30d mismatch');
+    expect(wrongIn(past(decisionOf({ known: { buckets } }), noBuckets))).toContain(
+      'feature completion_rate_30d missing',
+    );
+  });
+
+  it('a vector of another build: entries that we do not have, and those that it does not have', () => {
+    const decision = clone(TipScoredSchema, decisionOf());
+    decision.vectorNames[11] = 'shoe_size';
+    expect(wrongIn(past(decision))).toEqual(['vector tip_volume_30d extra', 'vector shoe_size missing']);
+  });
+
+  it('of a policy that this build does not have, the draw is not replayed', () => {
+    const decision = clone(TipScoredSchema, decisionOf());
+    decision.policyVersion = '0';
+    decision.tipId = 'none';
+    expect(wrongIn(past(decision))).toEqual([]);
+  });
+});
