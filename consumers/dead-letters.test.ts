@@ -84,6 +84,22 @@ describe('a letter', () => {
     expect([letter?.eventId, letter?.userId]).toEqual(expected);
   });
 
+  const whole = toBinary(EnvelopeSchema, create(EnvelopeSchema, { producer: 'p', userId: 'anna é', causationId: 'c' }));
+  const json = { 'Content-Type': 'application/json' };
+  it.each([
+    ['bytes that break off', {}, whole.subarray(0, -1), 'anna é'],
+    ['bytes that break off in the id', {}, whole.subarray(0, -4), null],
+    ['JSON that breaks off', json, '{"user_id" : "anna \\u00e9", "tipServed": {', 'anna é'],
+    ['JSON with a wrong type', json, '{"userId": "anna é", "tipServed": 7}', 'anna é'],
+    ['JSON that does not say so', {}, '{"userId": "anna é"}', 'anna é'],
+    ['JSON that breaks off in the id', json, '{"userId": "anna', null],
+    ['JSON with an escape that is none', json, '{"userId": "anna \\x"', null],
+    ['JSON with a NUL', json, '{"userId": "a\\u0000", "tipServed": 7}', null],
+    ['bytes that are neither', {}, 'anna', null],
+  ])('tells of whom it was about even where it cannot be read: %s', async (_, headers, data, userId) => {
+    expect(readLetter(await aside({ headers, data: Buffer.from(data) }))?.userId).toBe(userId);
+  });
+
   it.each([
     ['reason', ''],
     ['reason', 'no such; DROP'],

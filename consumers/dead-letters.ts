@@ -1,7 +1,9 @@
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { letterId, readReplay, seenAt, withoutReplay } from '../features/dead-letter.ts';
 import type { SeenLetter } from '../features/dead-letter-store.ts';
-import { unreadBinary, unreadJson, versions } from '../features/envelope.ts';
+import { type AnyEnvelope, unreadBinary, unreadJson, versions } from '../features/envelope.ts';
 import type { DeadLetterReasonName } from '../gen/proto/oo/contract.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Bus, Delivery } from '../platform/bus.ts';
 import { isJson } from './decode.ts';
 
@@ -103,16 +105,54 @@ function originalHeaders(headers: Record<string, string>): Readonly<Record<strin
 }
 
 /** The ids that the bytes tell of, as far as they are ids that the contract would take. */
-function readIds({ data, headers }: Pick<Delivery, 'data' | 'headers'>): Pick<SeenLetter, 'eventId' | 'userId'> {
+function readIds(message: Bytes): Pick<SeenLetter, 'eventId' | 'userId'> {
+  const { eventId, userId } = readWhole(message) ?? { eventId: '', userId: salvageUserId(message) };
+  return {
+    eventId: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(eventId) ? eventId.toLowerCase() : null,
+    userId: userId !== '' && Buffer.byteLength(userId) <= 128 && !userId.includes('\0') ? userId : null,
+  };
+}
+
+type Bytes = Pick<Delivery, 'data' | 'headers'>;
+
+/** Undefined: the bytes are no envelope of any version. */
+function readWhole({ data, headers }: Bytes): Pick<AnyEnvelope, 'eventId' | 'userId'> | undefined {
   try {
     const unread = isJson(headers) ? unreadJson(new TextDecoder().decode(data)) : unreadBinary(data);
     const version = versions.get(unread.schemaVersion) ?? [...versions.values()].at(-1);
-    const { eventId = '', userId = '' } = version ? unread.read(version.schema) : {};
-    return {
-      eventId: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(eventId) ? eventId.toLowerCase() : null,
-      userId: userId !== '' && Buffer.byteLength(userId) <= 128 && !userId.includes('\0') ? userId : null,
-    };
+    return version && unread.read(version.schema);
   } catch {
-    return { eventId: null, userId: null };
+    return undefined;
+  }
+}
+
+/** Whom bytes speak of that are no envelope as a whole, so that an erasure finds them. Empty: they do not say. */
+function salvageUserId({ data, headers }: Bytes): string {
+  return (isJson(headers) ? '' : userIdInFields(data)) || userIdInText(new TextDecoder().decode(data));
+}
+
+/** Reads fields as far as it goes. */
+function userIdInFields(data: Uint8Array): string {
+  const reader = new BinaryReader(data);
+  let found = '';
+  try {
+    while (reader.pos < reader.len) {
+      const [number, wireType] = reader.tag();
+      if (number === EnvelopeSchema.field.userId.number && wireType === WireType.LengthDelimited)
+        found = reader.string();
+      else reader.skip(wireType, number);
+    }
+  } catch {
+    // it breaks off here
+  }
+  return found;
+}
+
+function userIdInText(text: string): string {
+  const [, quoted] = /"(?:userId|user_id)"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
+  try {
+    return quoted === undefined ? '' : String(JSON.parse(quoted));
+  } catch {
+    return '';
   }
 }

@@ -1,5 +1,3 @@
-import { create, toBinary } from '@bufbuild/protobuf';
-import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Database } from '../platform/database.ts';
 import { columnsOf, type TableName, tableNames } from './tables.ts';
 
@@ -29,8 +27,8 @@ export interface ErasureStore {
 
 const hasPerson = (table: TableName): boolean => columnsOf(table).some(({ name }) => name === 'user_id');
 
-/** Every table with rows about people, each in a column `user_id`, but for `dead_letters`. */
-export const personalTables: readonly string[] = ['events', ...tableNames.filter(hasPerson)];
+/** Every table with rows about people, each in a column `user_id`. */
+export const personalTables: readonly string[] = ['dead_letters', 'events', ...tableNames.filter(hasPerson)];
 
 /** SQL: the hash under which a person stands in `erasures`. */
 export const userHash = (userId: string): string =>
@@ -60,10 +58,9 @@ export function createErasureStore(database: Database): ErasureStore {
       inTransaction(database, async (query) => {
         await query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
         await query(waitForWriters);
-        const letters = await query<LetterRow>(lettersOf, [userId, ...tracesOf(userId)]);
-        await removeLetters(letters.rows.flatMap(({ sequences }) => sequences.map(Number)));
-        await query('DELETE FROM dead_letters WHERE id = ANY ($1::uuid[])', [letters.rows.map(({ id }) => id)]);
-        let rowsRemoved = letters.rows.length;
+        const letters = await query<{ sequence: string }>(placesOfLetters, [userId]);
+        await removeLetters(letters.rows.map(({ sequence }) => Number(sequence)));
+        let rowsRemoved = 0;
         for (const table of personalTables) {
           rowsRemoved += (await query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
         }
@@ -81,22 +78,11 @@ export function createErasureStore(database: Database): ErasureStore {
  */
 const waitForWriters = 'LOCK TABLE erasures IN EXCLUSIVE MODE';
 
-interface LetterRow {
-  readonly id: string;
-  /** Postgres' bigints, as texts. */
-  readonly sequences: readonly string[];
-}
-
-/** The letters of a person, and those of nobody known in which the person's id stands, locked in the order of all. */
-const lettersOf = `
-  SELECT id, sequences FROM dead_letters
-  WHERE user_id = $1 OR (user_id IS NULL AND (position($2::bytea IN data) > 0 OR position($3::bytea IN data) > 0))
-  ORDER BY id FOR UPDATE`;
-
-/** How a person's id stands in an envelope, however broken: in its binary form and in JSON. */
-function tracesOf(userId: string): readonly Uint8Array[] {
-  return [toBinary(EnvelopeSchema, create(EnvelopeSchema, { userId })), Buffer.from(JSON.stringify(userId))];
-}
+/** Locks the letters in the order in which a replay marks them. */
+const placesOfLetters = `
+  SELECT unnest(sequences) AS sequence FROM (
+    SELECT sequences FROM dead_letters WHERE user_id = $1 ORDER BY id FOR UPDATE
+  ) AS letters`;
 
 /** A rebuild that has just done this person stands at the one before: what it does next stays the same. */
 const moveCursors = `
