@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { BusError, type Delivery, type Fetch } from '../platform/bus.ts';
+import { type Bus, BusError, type Delivery } from '../platform/bus.ts';
 import { createLog } from '../platform/log.ts';
 import { type PumpOptions, pump } from './pump.ts';
 
@@ -29,26 +30,20 @@ function message(sequence: number): Message {
 }
 
 /** Gives these messages to the first fetch; later fetches wait until they are stopped. */
-function busOf(...messages: readonly Delivery[]) {
+function busOf(...messages: readonly Delivery[]): Pick<Bus, 'fetch'> {
   let rest = messages;
   return {
-    async fetch(): Promise<Fetch> {
-      const { promise, resolve } = Promise.withResolvers<void>();
+    async fetch(_durable, { signal }, take) {
       const now = rest;
       rest = [];
-      return {
-        stop: resolve,
-        async *[Symbol.asyncIterator]() {
-          yield* now;
-          if (now.length === 0) await promise;
-        },
-      };
+      for (const message of now) take(message);
+      if (now.length === 0 && !signal.aborted) await once(signal, 'abort');
     },
   };
 }
 
-const failing = (error: Error) => ({
-  fetch: async (): Promise<Fetch> => {
+const failing = (error: Error): Pick<Bus, 'fetch'> => ({
+  fetch: async () => {
     throw error;
   },
 });
@@ -83,10 +78,10 @@ describe('the pump', () => {
   it('counts only failures in a row: long work in between is none', async () => {
     let fetches = 0;
     const messages = busOf(...[1, 2, 3].map(message)); // the third waits for room
-    const bus = {
-      fetch: async () => {
+    const bus: Pick<Bus, 'fetch'> = {
+      fetch: async (...args) => {
         if (++fetches % 2 === 0) throw new BusError('unavailable', 'a moment');
-        return messages.fetch();
+        return messages.fetch(...args);
       },
     };
     const { done, stop } = run({ bus, giveUpAfterMs: 100, handle: () => sleep(300) });

@@ -47,6 +47,7 @@ export async function pump({
   let linger: NodeJS.Timeout | undefined;
   let changed = Promise.withResolvers<void>();
   const failure = new AbortController();
+  const ends = AbortSignal.any([signal, failure.signal]);
 
   function dispatch() {
     clearTimeout(linger);
@@ -91,13 +92,13 @@ export async function pump({
 
   try {
     let failingSince: number | undefined;
-    while (!signal.aborted && !failure.signal.aborted) {
+    while (!ends.aborted) {
       if (waiting.length > 0) {
         await changed.promise;
         continue;
       }
       try {
-        await fetchInto(add);
+        await bus.fetch(durable, { max: batchSize, expiresMs, signal: ends }, add);
         failingSince = undefined;
       } catch (error) {
         failingSince ??= performance.now();
@@ -113,18 +114,5 @@ export async function pump({
   } finally {
     clearTimeout(linger);
     clearInterval(heartbeat);
-  }
-
-  async function fetchInto(take: (delivery: Delivery) => void) {
-    const fetch = await bus.fetch(durable, { max: batchSize, expiresMs });
-    const stop = () => fetch.stop();
-    const ends = AbortSignal.any([signal, failure.signal]);
-    ends.addEventListener('abort', stop, { once: true });
-    if (ends.aborted) stop();
-    try {
-      for await (const delivery of fetch) take(delivery);
-    } finally {
-      ends.removeEventListener('abort', stop);
-    }
   }
 }

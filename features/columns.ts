@@ -1,10 +1,13 @@
 // How the columns of the declared tables travel to Postgres and back: as numbers, texts and JSON that every client reads
 // the same way, in any time zone and locale.
+import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
 import { type Column, type ColumnType, columnsOf, type TableName } from './tables.ts';
 
 interface Wire {
   /** What Postgres takes an array of. */
   readonly type: string;
+  /** The array of what deltas hold for such a column, or null. */
+  readonly array: (values: readonly unknown[]) => ArrayParameter;
   /** From the wire into the column. */
   readonly read: (value: string) => string;
   /** From the column onto the wire. */
@@ -13,54 +16,50 @@ interface Wire {
 
 const asIs = (value: string): string => value;
 
+/** SQL: an instant from its milliseconds. In doubles, as decimals take several times as long; columns round it again. */
+export function timestampOf(milliseconds: string): string {
+  return `to_timestamp(${milliseconds} / 1000::float8)`;
+}
+
+const numbers = plainArray as Wire['array'];
+const jsonTexts: Wire['array'] = (values) =>
+  textArray(values.map((value) => (value === null ? null : JSON.stringify(value))));
+
 const wires: Readonly<Record<ColumnType, Wire>> = {
-  uuid: { type: 'uuid', read: asIs, write: asIs },
-  text: { type: 'text', read: asIs, write: asIs },
+  uuid: { type: 'uuid', array: uuidArray as Wire['array'], read: asIs, write: asIs },
+  text: { type: 'text', array: textArray as Wire['array'], read: asIs, write: asIs },
   'text[]': {
     type: 'text',
+    array: jsonTexts,
     read: (value) => `ARRAY(SELECT json_array_elements_text(${value}::json))`,
     write: asIs,
   },
-  int: { type: 'int4', read: asIs, write: asIs },
-  bigint: { type: 'int8', read: asIs, write: asIs },
-  float: { type: 'float8', read: asIs, write: asIs },
+  int: { type: 'int4', array: numbers, read: asIs, write: asIs },
+  bigint: { type: 'int8', array: numbers, read: asIs, write: asIs },
+  float: { type: 'float8', array: numbers, read: asIs, write: asIs },
   day: {
     type: 'int4',
+    array: numbers,
     read: (value) => `date '1970-01-01' + ${value}`,
     write: (column) => `(${column} - date '1970-01-01')`,
   },
   timestamp: {
     type: 'int8',
-    read: (value) => `to_timestamp(${value} / 1000.0)`,
+    array: numbers,
+    read: timestampOf,
     write: (column) => `(date_part('epoch', ${column}) * 1000)::int8`, // in doubles, where extract takes decimals
   },
 };
 
 export const wireOf = ({ type }: Pick<Column, 'type'>): Wire => wires[type];
 
-/** An array of numbers or of texts that need no quotes, as Postgres reads it. The client library's way costs much more. */
-export function arrayLiteral(values: readonly (string | number)[]): string {
-  return `{${values.join(',')}}`;
-}
-
-/** An array of any texts, as Postgres reads it. */
-export function textArrayLiteral(values: readonly string[]): string {
-  return `{${values.map(quoted).join(',')}}`;
-}
-
-const quoted = (text: string): string => `"${/["\\]/.test(text) ? text.replace(/["\\]/g, '\\$&') : text}"`;
-
 /** One column of some rows as an array. What is absent from a sum adds nothing. */
-export function columnLiteral(
-  rows: readonly Readonly<Record<string, unknown>>[],
-  { name, type, role }: Column,
-): string {
-  const absent = role === 'sum' ? '0' : 'NULL';
-  const literal = type === 'text' ? quoted : type === 'text[]' ? quotedJson : String;
-  return `{${rows.map((row) => (row[name] === undefined || row[name] === null ? absent : literal(row[name] as string))).join(',')}}`;
+export function columnArray(rows: readonly Readonly<Record<string, unknown>>[], column: Column): ArrayParameter {
+  const { name, type, role } = column;
+  const absent = role === 'sum' ? 0 : null;
+  const values = rows.map((row) => row[name] ?? absent);
+  return values.every((value) => value === null) ? '{}' : wires[type].array(values); // `unnest` fills up with null
 }
-
-const quotedJson = (values: unknown): string => quoted(JSON.stringify(values));
 
 /** A value on its way to Postgres. What is absent from a sum adds nothing. */
 export function toWire(value: unknown, { type, role }: Column): unknown {

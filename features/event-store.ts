@@ -1,5 +1,6 @@
 import type { Database } from '../platform/database.ts';
-import { arrayLiteral, columnLiteral, textArrayLiteral, wireOf } from './columns.ts';
+import { type ArrayParameter, bytesArray, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
+import { columnArray, timestampOf, wireOf } from './columns.ts';
 import { userHash } from './erasure-store.ts';
 import {
   type Column,
@@ -55,7 +56,11 @@ export function createEventStore(database: Database): EventStore {
  * deltas of exactly those. Rows go in in the order of their keys, so that two batches that touch the same people wait
  * for each other instead of dying in a deadlock. Every column travels as one array.
  */
-export function storeStatement(events: readonly StoredEvent[]): { text: string; name: string; values: string[] } {
+export function storeStatement(events: readonly StoredEvent[]): {
+  text: string;
+  name: string;
+  values: ArrayParameter[];
+} {
   const distinct = [...new Map(events.toReversed().map((event) => [event.eventId, event])).values()]; // the first wins
   const contributions = contributionsOf(distinct);
   const shape = contributions
@@ -68,44 +73,40 @@ export function storeStatement(events: readonly StoredEvent[]): { text: string; 
   };
 }
 
-function eventArrays(events: readonly StoredEvent[]): string[] {
+function eventArrays(events: readonly StoredEvent[]): ArrayParameter[] {
   return [
-    arrayLiteral(events.map(({ eventId }) => eventId)),
-    arrayLiteral(events.map(({ type }) => type)),
-    textArrayLiteral(events.map(({ userId }) => userId)),
-    arrayLiteral(events.map(({ occurredAtMs }) => occurredAtMs)),
-    textArrayLiteral(events.map(({ schemaVersion }) => schemaVersion)),
-    textArrayLiteral(events.map(({ producer }) => producer)),
-    arrayLiteral(events.map(({ envelope }) => hexOf(envelope))),
+    uuidArray(events.map(({ eventId }) => eventId)),
+    plainArray(events.map(({ type }) => type)),
+    textArray(events.map(({ userId }) => userId)),
+    plainArray(events.map(({ occurredAtMs }) => occurredAtMs)),
+    textArray(events.map(({ schemaVersion }) => schemaVersion)),
+    textArray(events.map(({ producer }) => producer)),
+    bytesArray(events.map(({ envelope }) => envelope)),
   ];
 }
-
-/** Bytes as an element of an array: its backslash is escaped. */
-const hexOf = (bytes: Uint8Array): string =>
-  `\\\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
 
 /** What a list of events adds to one table. */
 interface Contribution {
   readonly table: TableName;
-  /** The event each row belongs to, then the row's columns. */
-  readonly arrays: readonly string[];
+  /** The place in the list of the event that each row belongs to, from 1; then the row's columns. */
+  readonly arrays: readonly ArrayParameter[];
   /** Whether several rows add to the same one: only then must they be added up first. */
   readonly isGrouped: boolean;
 }
 
 function contributionsOf(events: readonly StoredEvent[]): readonly Contribution[] {
+  const byTable = Object.groupBy(
+    events.flatMap(({ deltas }, i) => deltas.map(({ table, row }) => ({ place: i + 1, table, row }))),
+    ({ table }) => table,
+  );
   return tableNames.flatMap((table) => {
-    const eventIds: string[] = [];
-    const rows: Readonly<Record<string, unknown>>[] = [];
-    for (const { eventId, deltas } of events) {
-      for (const delta of deltas) {
-        if (delta.table !== table) continue;
-        eventIds.push(eventId);
-        rows.push(delta.row);
-      }
-    }
-    if (rows.length === 0) return [];
-    const arrays = [arrayLiteral(eventIds), ...columnsOf(table).map((column) => columnLiteral(rows, column))];
+    const deltas = byTable[table];
+    if (!deltas) return [];
+    const rows = deltas.map(({ row }) => row);
+    const arrays = [
+      plainArray(deltas.map(({ place }) => place)),
+      ...columnsOf(table).map((column) => columnArray(rows, column)),
+    ];
     return [{ table, arrays, isGrouped: isMerged(table) && hasRepeats(table, rows) }];
   });
 }
@@ -129,7 +130,7 @@ function statementText(shape: string, contributions: readonly Contribution[]): s
  * the erasure begins or sees it.
  */
 function buildText(contributions: readonly Contribution[]): string {
-  const eventTypes = ['uuid', 'text', 'text', 'int8', 'text', 'text', 'text'];
+  const eventTypes = ['uuid', 'text', 'text', 'int8', 'text', 'text', 'bytea'];
   let parameters = eventTypes.length;
   const arrays = (types: readonly string[]) => types.map((type) => `$${++parameters}::${type}[]`).join(', ');
   return `
@@ -148,14 +149,16 @@ function buildText(contributions: readonly Contribution[]): string {
       WHERE user_id <> ALL (ARRAY(SELECT user_id FROM erased))
       ORDER BY event_id
       ON CONFLICT (event_id) DO NOTHING
-      RETURNING event_id AS source_event
+      RETURNING event_id
+    ), placed AS (
+      SELECT place::int FROM unnest($1::uuid[]) WITH ORDINALITY AS a(event_id, place) JOIN new USING (event_id)
     ), stored AS (
       INSERT INTO events (event_id, type, user_id, occurred_at, schema_version, producer, envelope)
-      SELECT event_id, type, user_id, to_timestamp(occurred_at / 1000.0), schema_version, producer, envelope::bytea
+      SELECT event_id, type, user_id, ${timestampOf('occurred_at')}, schema_version, producer, envelope
       FROM unnest(${eventTypes.map((type, i) => `$${i + 1}::${type}[]`).join(', ')})
         AS e(event_id, type, user_id, occurred_at, schema_version, producer, envelope)
-      JOIN new ON source_event = event_id
-    )${contributions.map(({ table, isGrouped }) => `, ${addDeltas(table, isGrouped, arrays(['uuid', ...columnsOf(table).map((column) => wireOf(column).type)]))}`).join('')}
+      JOIN new USING (event_id)
+    )${contributions.map(({ table, isGrouped }) => `, ${addDeltas(table, isGrouped, arrays(['int4', ...columnsOf(table).map((column) => wireOf(column).type)]))}`).join('')}
     SELECT (SELECT count(*) FROM new)::int AS stored, (SELECT coalesce(sum(events), 0) FROM erased)::int AS refused`;
 }
 
@@ -171,7 +174,7 @@ function addDeltas(table: TableName, isGrouped: boolean, arrays: string): string
   return `${table}_added AS (
       INSERT INTO ${table} AS t (${names})
       SELECT ${columns.map((column) => contributed(column, isGrouped ? order : undefined)).join(', ')}
-      FROM unnest(${arrays}) AS d(source_event, ${names}) JOIN new USING (source_event)
+      FROM unnest(${arrays}) AS d(place, ${names}) JOIN placed USING (place)
       ${isGrouped ? `GROUP BY ${keyNumbers}` : ''}
       ORDER BY ${keyNumbers}
       ON CONFLICT (${keys}) ${isMerged(table) ? `DO UPDATE SET ${updates.join(', ')}` : 'DO NOTHING'}

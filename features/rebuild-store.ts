@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Database } from '../platform/database.ts';
-import { columnLiteral, rowAsJson, rowOfJson, wireOf } from './columns.ts';
+import type { ArrayParameter } from '../platform/postgres-arrays.ts';
+import { columnArray, rowAsJson, rowOfJson, wireOf } from './columns.ts';
 import { userHash, waitForErasures } from './erasure-store.ts';
 import type { Difference, Row } from './table-fold.ts';
 import { type Column, columnsOf, type TableName } from './tables.ts';
@@ -208,8 +209,8 @@ function putRows(table: TableName, columns: readonly Column[], keys: readonly Co
 const unnested = (columns: readonly Column[]): string =>
   `unnest(${columns.map((column, i) => `$${i + 1}::${wireOf(column).type}[]`).join(', ')}) AS d(${namesOf(columns)})`;
 
-const arrays = (columns: readonly Column[], rows: readonly Row[]): string[] =>
-  columns.map((column) => columnLiteral(rows, column));
+const arrays = (columns: readonly Column[], rows: readonly Row[]): ArrayParameter[] =>
+  columns.map((column) => columnArray(rows, column));
 
 const namesOf = (columns: readonly Column[]): string => columns.map(({ name }) => name).join(', ');
 

@@ -15,8 +15,11 @@ export interface Bus {
   read(stream: string, sequence: number): Promise<StoredMessage>;
   /** Removes a stored message for good, its bytes included. One that is not there is fine. Throws BusError. */
   remove(stream: string, sequence: number): Promise<void>;
-  /** Up to `max` messages of a durable, as they arrive, for at most `expiresMs`. Ends early when the bus closes. */
-  fetch(durable: Durable, options: { readonly max: number; readonly expiresMs: number }): Promise<Fetch>;
+  /**
+   * Gives up to `max` messages of a durable to `take`, as they arrive, for at most `expiresMs`. Ends early on `signal`
+   * and when the bus closes. Throws BusError.
+   */
+  fetch(durable: Durable, options: FetchOptions, take: (delivery: Delivery) => void): Promise<void>;
   /** How far a stream has come, and how far a durable of it. */
   inspect(stream: string, durable?: string): Promise<StreamState>;
   /** Settles when the connection is gone for good: with the reason, or with nothing after `close`. */
@@ -59,8 +62,10 @@ export interface StreamState {
   readonly settledSequence: number;
 }
 
-export interface Fetch extends AsyncIterable<Delivery> {
-  stop(): void;
+export interface FetchOptions {
+  readonly max: number;
+  readonly expiresMs: number;
+  readonly signal: AbortSignal;
 }
 
 export interface Delivery {

@@ -2,12 +2,16 @@
 // superseded by `@nats-io/*`: moving on means rewriting this file and nothing else.
 import {
   AckPolicy,
+  type ConsumeCallback,
+  type Consumer,
   connect,
   createInbox,
   DeliverPolicy,
   ErrorCode,
   Events,
+  type FetchOptions,
   headers,
+  type JetStreamClient,
   type JsMsg,
   type Msg,
   type MsgHdrs,
@@ -102,19 +106,7 @@ export async function openBus(options: BusOptions): Promise<Bus> {
       }
     },
 
-    async fetch({ stream, name }, { max, expiresMs }) {
-      const consumer = await jetstream.consumers.get(stream, name).catch((error: unknown) => {
-        const kind = isNotFound(error) ? 'refused' : 'unavailable';
-        throw new BusError(kind, `durable ${name} of stream ${stream}: ${messageOf(error)}`);
-      });
-      const messages = await consumer.fetch({ max_messages: max, expires: expiresMs });
-      return {
-        stop: () => messages.stop(),
-        async *[Symbol.asyncIterator]() {
-          for await (const message of messages) yield toDelivery(message);
-        },
-      };
-    },
+    fetch: createFetch(jetstream),
 
     async inspect(stream, durable) {
       const manager = await connection.jetstreamManager();
@@ -187,18 +179,81 @@ function readableHeaders(message: JsMsg): Record<string, string> {
   }
 }
 
-function toDelivery(message: JsMsg): Delivery {
-  return {
-    subject: message.subject,
-    data: message.data,
-    headers: readableHeaders(message),
-    sequence: message.seq,
-    takenAtMs: Math.floor(message.info.timestampNanos / 1e6),
-    deliveries: message.info.deliveryCount,
-    ack: () => message.ack(),
-    working: () => message.working(),
-    terminate: () => message.term(),
+/**
+ * Hands messages over in the library's callback, which `fetch` knows though its type does not say so: its iterator costs
+ * several promises for each message.
+ */
+function createFetch(jetstream: JetStreamClient): Bus['fetch'] {
+  const consumers = new Map<string, Consumer>(); // each look-up asks the server
+
+  return async ({ stream, name }, { max, expiresMs, signal }, take) => {
+    const problem = (error: unknown) => `durable ${name} of stream ${stream}: ${messageOf(error)}`;
+    const consumer =
+      consumers.get(name) ??
+      (await jetstream.consumers.get(stream, name).catch((error: unknown) => {
+        throw new BusError(isNotFound(error) ? 'refused' : 'unavailable', problem(error));
+      }));
+    consumers.set(name, consumer);
+    const options: FetchOptions & ConsumeCallback = {
+      max_messages: max,
+      expires: expiresMs,
+      callback: (message) => take(new JetStreamDelivery(message)),
+    };
+    const messages = await consumer.fetch(options);
+    const stop = () => messages.stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const error = await messages.closed();
+    signal.removeEventListener('abort', stop);
+    if (!error) return;
+    consumers.delete(name);
+    throw new BusError('unavailable', problem(error));
   };
+}
+
+/** Reads of a message what it is asked for: of most it is the subject, the data and one header. */
+class JetStreamDelivery implements Delivery {
+  readonly #message: JsMsg;
+
+  constructor(message: JsMsg) {
+    this.#message = message;
+  }
+
+  get subject() {
+    return this.#message.subject;
+  }
+
+  get data() {
+    return this.#message.data;
+  }
+
+  get headers() {
+    return readableHeaders(this.#message);
+  }
+
+  get sequence() {
+    return this.#message.seq;
+  }
+
+  get takenAtMs() {
+    return Math.floor(this.#message.info.timestampNanos / 1e6);
+  }
+
+  get deliveries() {
+    return this.#message.info.deliveryCount;
+  }
+
+  ack() {
+    this.#message.ack();
+  }
+
+  working() {
+    this.#message.working();
+  }
+
+  terminate() {
+    this.#message.term();
+  }
 }
 
 interface Waiting {

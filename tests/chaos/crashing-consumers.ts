@@ -6,7 +6,7 @@ import { durablesOf } from '../../consumers/durables.ts';
 import { runConsumers } from '../../consumers/run-consumers.ts';
 import { createDeadLetterStore } from '../../features/dead-letter-store.ts';
 import { createEventStore } from '../../features/event-store.ts';
-import type { Bus, Delivery, Fetch } from '../../platform/bus.ts';
+import type { Bus, Delivery } from '../../platform/bus.ts';
 import { openDatabase } from '../../platform/database.ts';
 import { createLog } from '../../platform/log.ts';
 import { openBus } from '../../platform/nats-bus.ts';
@@ -71,10 +71,16 @@ function stored<Args extends unknown[], Result>(points: Points, store: (...args:
 
 function decorateDelivery(delivery: Delivery, isLetter: boolean): Delivery {
   return {
-    ...delivery,
-    ack: () => send(isLetter ? 'after the acknowledgement of a letter' : 'after an acknowledgement', delivery.ack),
-    working: () => send('after a heartbeat', delivery.working),
-    terminate: () => send('after a termination', delivery.terminate),
+    subject: delivery.subject,
+    data: delivery.data,
+    headers: delivery.headers,
+    sequence: delivery.sequence,
+    takenAtMs: delivery.takenAtMs,
+    deliveries: delivery.deliveries,
+    ack: () =>
+      send(isLetter ? 'after the acknowledgement of a letter' : 'after an acknowledgement', () => delivery.ack()),
+    working: () => send('after a heartbeat', () => delivery.working()),
+    terminate: () => send('after a termination', () => delivery.terminate()),
   };
 }
 
@@ -87,19 +93,13 @@ function decorateBus(bus: Bus): Bus {
       await pass('after burying');
       return ack;
     },
-    async fetch(durable, options): Promise<Fetch> {
+    async fetch(durable, options, take) {
       const isLetter = durable.stream === streams.deadletters.name;
       await pass('before a fetch');
-      const fetch = await bus.fetch(durable, options);
-      return {
-        stop: () => fetch.stop(),
-        async *[Symbol.asyncIterator]() {
-          for await (const delivery of fetch) {
-            await pass(isLetter ? 'after a letter was delivered' : 'after a delivery');
-            yield decorateDelivery(delivery, isLetter);
-          }
-        },
-      };
+      await bus.fetch(durable, options, async (delivery) => {
+        await pass(isLetter ? 'after a letter was delivered' : 'after a delivery');
+        take(decorateDelivery(delivery, isLetter));
+      });
     },
   };
 }
