@@ -26,6 +26,20 @@ function map(reason: unknown) {
   return { error, lines, again: toConnectError(error, method) };
 }
 
+describe('a database that is away', () => {
+  const shutdown = Object.assign(new Error('terminating connection of ada'), { code: '57P01', severity: 'FATAL' });
+  const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:5432'), { code: 'ECONNREFUSED' });
+
+  test.each([shutdown, refused])('may be back soon, the caller hears, and nothing of where it is: %s', (reason) => {
+    const { error, lines } = map(reason);
+    expect(error).toMatchObject({ code: Code.Unavailable, rawMessage: 'the database is unavailable' });
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: 'DATABASE_UNAVAILABLE' }]);
+    expect(error.findDetails(RetryInfoSchema)).toHaveLength(1);
+    expect(JSON.stringify(lines)).not.toMatch(/ada|10\.0/);
+    expect(lines).toHaveLength(1);
+  });
+});
+
 describe('what the domain throws', () => {
   test.each([
     [invalidArgument([{ field: 'a', description: 'is bad' }]), Code.InvalidArgument, 'INVALID_FIELDS', 'a: is bad'],

@@ -2,7 +2,8 @@ import type { DescMethod, Message } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/proto/google/rpc/error_details_pb.ts';
-import { DomainError, type ErrorCode } from '../../platform/errors.ts';
+import { classifyFailure } from '../../platform/database.ts';
+import { DomainError, type ErrorCode, unavailable } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 
 /** Turns whatever was thrown into what the caller may know of it. */
@@ -34,8 +35,9 @@ export function createErrorsInterceptor(toConnectError: ErrorMapper): Intercepto
 
 /**
  * Domain errors keep their code, and carry `google.rpc` details: one ErrorInfo always, BadRequest for bad fields,
- * RetryInfo where a retry helps. So do errors that the framework raises for the caller. Everything else is a fault of
- * ours: the caller gets `internal error` and an id, under which the log says where it happened.
+ * RetryInfo where a retry helps. So do errors that the framework raises for the caller. A database that is away may be
+ * back soon. Everything else is a fault of ours: the caller gets `internal error` and an id, under which the log says
+ * where it happened.
  */
 export function createErrorMapper(log: Pick<Log, 'error'>, newErrorId: () => string): ErrorMapper {
   // A call's error may pass here twice.
@@ -43,8 +45,13 @@ export function createErrorMapper(log: Pick<Log, 'error'>, newErrorId: () => str
   const map: ErrorMapper = (reason, method) => {
     if (reason instanceof DomainError) return fromDomainError(reason);
     if (reason instanceof ConnectError && isForCaller(reason)) return withErrorInfo(reason);
+    const rpc = `${method.parent.typeName}/${method.name}`;
+    if (classifyFailure(reason) === 'outage') {
+      log.error({ rpc, error: traceOf(reason) }, 'the database is unavailable');
+      return fromDomainError(unavailable('DATABASE_UNAVAILABLE', 'the database is unavailable', { cause: reason }));
+    }
     const errorId = newErrorId();
-    log.error({ errorId, rpc: `${method.parent.typeName}/${method.name}`, error: traceOf(reason) }, 'request failed');
+    log.error({ errorId, rpc, error: traceOf(reason) }, 'request failed');
     return new ConnectError('internal error', Code.Internal, undefined, [errorInfo('INTERNAL', { errorId })], reason);
   };
   return (reason, method) => {
