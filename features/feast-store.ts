@@ -36,7 +36,7 @@ const answerBytesMax = 1_048_576;
 /**
  * Reads features from a Feast feature server, one request for all people asked for in one turn of the event loop.
  * Statuses other than PRESENT are absence. PRESENT alone proves nothing: Feast's own server says so of values older than
- * their time-to-live (feast issue 6821), so each comes with its time, for our rules to judge.
+ * their time-to-live, so each comes with its time, for our rules to judge.
  */
 export function createFeastStore({ url, features, timeoutMs, entityKey = 'user_id' }: FeastStoreOptions): FeastStore {
   const endpoint = endpointOf(url);

@@ -73,9 +73,8 @@ describe('every table', () => {
 
 describe('differenceOf', () => {
   const daily = (served: number, more: Row = {}): Row => ({
-    ...{ user_id: 'u', day: 100, served, done: 0, dismissed: 0, snoozed: 0, helpful: 0, not_helpful: 0 },
-    ...{ dwell_ms: 0, dwell_count: 0 },
-    ...more,
+    ...Object.fromEntries(columnsOf('user_daily').flatMap(({ name, role }) => (role === 'sum' ? [[name, 0]] : []))),
+    ...{ user_id: 'u', day: 100, served, ...more },
   });
   const list = (synced_at: number, open_tasks: number, id = 'a'): Row => ({
     ...{ user_id: 'u', provider: 'p', synced_at, synced_event_id: id, open_tasks, overdue_tasks: 0 },

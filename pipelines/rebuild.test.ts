@@ -4,10 +4,10 @@ import { rebuildScope } from './rebuild.ts';
 
 describe('rebuildScope', () => {
   it.each([
-    [{ feature: 'steps' }, /^feature: there is no feature steps: choose from active_minutes_today, /],
-    [{ feature: 'toString' }, /^feature: there is no feature toString/],
-    [{ table: 'events' }, /^table: there is no table events: choose from .*user_daily/],
-    [{ feature: 'steps_today', table: 'user_daily' }, /^table: a feature or a table, not both$/],
+    [{ feature: 'steps' }, /^feature: there is none called steps; choose from active_minutes_today, /],
+    [{ feature: 'toString' }, /^feature: there is none called toString/],
+    [{ table: 'events' }, /^table: there is none called events; choose from .*user_daily/],
+    [{ feature: 'steps_today', table: 'user_daily' }, /^table: give a feature or a table, not both$/],
     [{ user: '' }, /^user: an empty id/],
   ])('refuses %j', (asked, message) => {
     expect(() => rebuildScope(asked)).toThrow(message);

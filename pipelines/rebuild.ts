@@ -69,7 +69,7 @@ export interface RebuildResult extends RebuildProgress {
 /** What to rebuild, by names that a person typed. Throws an error that lists what there is. */
 export function rebuildScope(asked: { feature?: string; table?: string; user?: string }): RebuildScope {
   const { feature, table, user: userId } = asked;
-  if (feature !== undefined && table !== undefined) throw bad('table', 'a feature or a table, not both');
+  if (feature !== undefined && table !== undefined) throw bad('table', 'give a feature or a table, not both');
   if (userId === '') throw bad('user', 'an empty id is nobody’s');
   if (feature !== undefined) {
     if (!Object.hasOwn(definitions, feature)) throw unknown('feature', feature, Object.keys(definitions));
@@ -82,7 +82,7 @@ export function rebuildScope(asked: { feature?: string; table?: string; user?: s
 const bad = (field: string, description: string) => invalidArgument([{ field, description }]);
 
 const unknown = (what: string, name: string, names: readonly string[]) =>
-  bad(what, `there is no ${what} ${name}: choose from ${names.toSorted().join(', ')}`);
+  bad(what, `there is none called ${name}; choose from ${names.toSorted().join(', ')}`);
 
 /**
  * Makes tables equal to what the events add up to, while consumers write and everybody reads. People are done in chunks,

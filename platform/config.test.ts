@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readConsumersConfig } from '../consumers/config.ts';
 import { readServerConfig } from '../server/config.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError, checkConfig } from './config.ts';
 
 const good = { DATABASE_URL: 'postgres://u@localhost/oo', NATS_URL: 'nats://localhost:4222' };
 
@@ -80,5 +80,16 @@ describe('the configuration', () => {
       'DATABASE_URL',
       'NATS_URL',
     ]);
+  });
+
+  it('of several processes that start together is checked as one', () => {
+    const bad = { ...good, PORT: '80x', LOG_LEVEL: 'loud', IGNORED_AFTER_HOURS: '0' };
+    const check = (env: NodeJS.ProcessEnv) => checkConfig([readServerConfig, readConsumersConfig], env);
+    expect(problemsOf(bad, check).map((problem) => problem.split(':')[0])).toEqual([
+      'PORT',
+      'LOG_LEVEL',
+      'IGNORED_AFTER_HOURS',
+    ]);
+    expect(problemsOf(good, check)).toEqual([]);
   });
 });

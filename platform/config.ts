@@ -23,6 +23,20 @@ export function readConfig<Schema extends z.ZodObject>(schema: Schema, env: Node
   throw new ConfigError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`));
 }
 
+/** Reads an environment that is for several. Throws one ConfigError with the problems of all. */
+export function checkConfig(readers: readonly ((env: NodeJS.ProcessEnv) => unknown)[], env: NodeJS.ProcessEnv): void {
+  const problems = readers.flatMap((read) => {
+    try {
+      read(env);
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems;
+      throw error;
+    }
+  });
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)]);
+}
+
 /** A whole number written in digits and nothing else: `8080x` is refused, not read as 8080. */
 export function integer(min: number, max: number) {
   const message = `must be a whole number from ${min} to ${max}`;

@@ -9,6 +9,7 @@ import { type RebuildProgress, type RebuildResult, rebuild, rebuildScope } from 
 import { openDatabase } from '../platform/database.ts';
 import { readArguments } from './arguments.ts';
 import { say, table } from './demo/print.ts';
+import { explain } from './explain.ts';
 import { withDatabaseUrl } from './local-database.ts';
 import { createProgress, progressLine } from './progress.ts';
 
@@ -29,14 +30,15 @@ const { scope, isDryRun, restart } = readArguments(usage, () => {
 
 const exitCodes = { done: 0, failed: 1, differs: 3, stopped: 130 } as const;
 
+let hasBegun = false;
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort()); // a second one ends it at once
 
 try {
   await withDatabaseUrl(run);
 } catch (error) {
-  const { message } = error instanceof Error ? error : new Error(String(error));
-  process.stderr.write(`${message}\n${isDryRun ? '' : 'The same command continues where this ended.\n'}`);
+  const howToGoOn = hasBegun && !isDryRun ? 'The same command continues where this ended.\n' : '';
+  process.stderr.write(`${explain(error)}\n${howToGoOn}`);
   process.exitCode = exitCodes.failed;
 }
 
@@ -46,6 +48,7 @@ async function run(url: string): Promise<void> {
   const startedAt = performance.now();
   let isContinued = false;
   const onProgress = (standing: RebuildProgress) => {
+    hasBegun = true;
     if (standing.continuedFrom && !isContinued) sayContinued(standing.continuedFrom, standing);
     isContinued = standing.continuedFrom !== undefined;
     progress.show(progressLine(standingOf(standing, startedAt), 'events'));
@@ -76,8 +79,11 @@ function printResult({ changes, isFinished, people, events }: RebuildResult, sec
     name,
     ...[missing, differing, surplus].map((rows) => rows.toLocaleString('en')),
   ]);
-  const looked = `${people.toLocaleString('en')} people, ${events.toLocaleString('en')} events, ${seconds.toFixed(1)} s`;
+  const whose = people === 1 ? '1 person' : `${people.toLocaleString('en')} people`;
+  const looked = `${whose}, ${events.toLocaleString('en')} events, ${seconds.toFixed(1)} s`;
   if (!isFinished) say(`stopped after ${looked}${isDryRun ? '' : ': the same command continues there'}`);
+  else if (scope.userId !== undefined && counts.length === 0 && events === 0)
+    say(`there are no events of ${scope.userId}, and nothing to change`);
   else if (counts.length === 0) say(`the tables equal what the events add up to: ${looked}`);
   else say(isDryRun ? `the tables differ from what the events add up to: ${looked}` : `rebuilt: ${looked}`);
   if (counts.length > 0) table(['rows of', 'missing', 'differing', 'surplus'], counts);

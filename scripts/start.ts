@@ -3,8 +3,10 @@
 
 import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
+import { readConsumersConfig } from '../consumers/config.ts';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import { aborted } from '../platform/abort.ts';
+import { checkConfig } from '../platform/config.ts';
 import { openDatabase } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
 import { ensureNats, stopNats } from '../platform/embedded/nats.ts';
@@ -24,7 +26,11 @@ const home = `${root}.oo`;
 await runMain(async (signal) => {
   const env = process.env;
   // All complaints before anything starts; what is embedded has no address yet.
-  readServerConfig({ ...env, DATABASE_URL: env.DATABASE_URL || 'postgres://x', NATS_URL: env.NATS_URL || 'nats://x' });
+  checkConfig([readServerConfig, readConsumersConfig], {
+    ...env,
+    DATABASE_URL: env.DATABASE_URL || 'postgres://x',
+    NATS_URL: env.NATS_URL || 'nats://x',
+  });
   say(dim('starting …'));
   await using stack = new AsyncDisposableStack();
 
@@ -39,7 +45,7 @@ await runMain(async (signal) => {
   say();
   say(`${bold('oO ml is up')} at ${bold(baseUrl)}  ${dim('gRPC, gRPC-Web, Connect and JSON on one port')}`);
   const postgres = env.DATABASE_URL ? 'DATABASE_URL' : 'embedded, .oo/postgres';
-  const nats = env.NATS_URL ? 'NATS_URL' : 'embedded, .oo/nats';
+  const nats = env.NATS_URL ? 'NATS_URL' : `embedded, ${natsUrl}`;
   say(dim(`   postgres ${postgres} · nats ${nats} · logs .oo/server.log, .oo/consumers.log`));
 
   if (env.AUTH_KEYS_FILE) {
@@ -63,7 +69,7 @@ async function startPostgres(stack: AsyncDisposableStack): Promise<string> {
 async function startNats(stack: AsyncDisposableStack): Promise<string> {
   const dir = `${home}/nats`;
   stack.defer(() => stopNats(dir));
-  return (await ensureNats({ dir, cache: `${home}/cache` })).url;
+  return (await ensureNats({ dir, cache: `${home}/cache`, port: 4222 })).url;
 }
 
 /** Rejects when one of them ends by itself. */

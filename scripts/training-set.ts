@@ -3,12 +3,13 @@
  * file appears when it is complete.
  */
 import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { trainingRows } from '../pipelines/training-set.ts';
 import { openDatabase } from '../platform/database.ts';
 import { readArguments, readShare } from './arguments.ts';
+import { fail } from './explain.ts';
 import { withDatabaseUrl } from './local-database.ts';
 
 const usage = 'Usage: npm run training-set -- --out <file> [--features profile|all] [--sample <share of the people>]';
@@ -40,10 +41,11 @@ await withDatabaseUrl(async (url) => {
     await pipeline(lines, createWriteStream(`${out}.part`));
     await rename(`${out}.part`, out);
   } finally {
+    await rm(`${out}.part`, { force: true }); // there only after a failure
     await database.end();
   }
   const { rows, unverified, leftOut } = counted;
   process.stdout.write(`${rows} decisions in ${out}\n`);
   if (unverified > 0) process.stdout.write(`${unverified} of them are not what was logged: npm run verify\n`);
   if (leftOut > 0) process.stdout.write(`${leftOut} left out: their events were in a month that was dropped\n`);
-});
+}).catch(fail);

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { type Report, verify } from '../pipelines/verify.ts';
 import { openDatabase } from '../platform/database.ts';
 import { readArguments, readShare } from './arguments.ts';
+import { fail } from './explain.ts';
 import { withDatabaseUrl } from './local-database.ts';
 import { printReport } from './print-report.ts';
 
@@ -42,4 +43,4 @@ await withDatabaseUrl(async (url) => {
   } finally {
     await database.end();
   }
-});
+}).catch(fail);

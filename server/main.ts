@@ -35,7 +35,13 @@ await runMain(async (signal) => {
     const { url } = await startupStep(() => server.listen({ port: config.port, host: config.host }));
     server.setServing(true);
     log.info(
-      { url, policy: config.policy, promptVersion: config.promptVersion, model: config.llm?.model ?? null },
+      {
+        url,
+        policy: config.policy,
+        promptVersion: config.promptVersion,
+        model: config.llm?.model ?? null,
+        feast: [...(config.feast?.features.keys() ?? [])],
+      },
       'serving',
     );
     if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');

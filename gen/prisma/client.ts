@@ -60,7 +60,7 @@ export type Event = Prisma.EventModel
 export type DroppedPartition = Prisma.DroppedPartitionModel
 /**
  * Model UserDaily
- * What a person saw and did on one UTC day. Every column merges by `sum` or `max`, see features/buckets.ts.
+ * What a person saw and did on one UTC day. Every column merges by `sum` or `max`, see features/tables.ts.
  */
 export type UserDaily = Prisma.UserDailyModel
 /**

@@ -53,7 +53,7 @@ describe('a feature server', () => {
       },
     ],
     [
-      // Feast says PRESENT although the view's time-to-live is 30 days (feast issue 6821): only its time tells.
+      // Feast says PRESENT although the view's time-to-live is 30 days: only its time tells.
       'old',
       {
         completion_rate_30d: { value: 0.5, asOfMs: nowMs - 40 * dayMs },

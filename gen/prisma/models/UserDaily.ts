@@ -14,7 +14,7 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model UserDaily
- * What a person saw and did on one UTC day. Every column merges by `sum` or `max`, see features/buckets.ts.
+ * What a person saw and did on one UTC day. Every column merges by `sum` or `max`, see features/tables.ts.
  */
 export type UserDailyModel = runtime.Types.Result.DefaultSelection<Prisma.$UserDailyPayload>
 

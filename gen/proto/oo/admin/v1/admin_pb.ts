@@ -687,7 +687,7 @@ export type DeadLetter = Message<"oo.admin.v1.DeadLetter"> & {
   replayedAt?: Timestamp | undefined;
 
   /**
-   * The event's own id. Empty: its bytes are no envelope.
+   * The event's own id. Empty: none can be read out of its bytes.
    *
    * @generated from field: string event_id = 12;
    */
