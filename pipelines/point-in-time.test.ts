@@ -126,6 +126,21 @@ describe('a sample', () => {
   });
 });
 
+test.each([
+  [0.03, ['emil']],
+  [0.36, ['anna', 'emil', 'hana']],
+  [0.41, ['anna', 'ben', 'emil', 'hana']],
+  [0.58, ['anna', 'ben', 'dora', 'emil', 'fay', 'hana']],
+])('a sample of %d is of the same people on every machine, and in every build to come', (share, expected) => {
+  const people = ['anna', 'ben', 'dora', 'emil', 'fay', 'hana'];
+  expect(people.filter((userId) => isSampled(userId, share))).toEqual(expected);
+});
+
+test('a decision is of the instant at which it was made, by its id in lower case', () => {
+  const [past] = atDecisions([decided('0190A5D2-7B1C', '10:10:', 1_234)]);
+  expect(past).toMatchObject({ decisionId: '0190a5d2-7b1c', decidedAtMs: 1_234 });
+});
+
 test('all tables of buckets can be folded', () => {
   expect(Object.keys(noBuckets)).toEqual([...bucketTables]);
 });

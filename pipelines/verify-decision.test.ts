@@ -3,6 +3,7 @@ import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { decide } from '../experiments/decide.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
 import { type Buckets, noBuckets } from '../features/buckets.ts';
 import { readMoment } from '../features/moment.ts';
 import { type FeastReadings, readProfile } from '../features/profile.ts';
@@ -10,6 +11,7 @@ import { parseSnapshot } from '../features/snapshot.ts';
 import { toTimestamp } from '../features/time.ts';
 import { encodeVectors } from '../features/vector.ts';
 import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
+import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import {
   FeatureSource,
   FeatureStatus,
@@ -22,7 +24,7 @@ import { toTipScored } from '../server/tip-scored.ts';
 import type { PastDecision } from './point-in-time.ts';
 import { verifyDecision } from './verify-decision.ts';
 
-const nowMs = Date.UTC(2026, 10, 23, 12);
+const nowMs = Date.UTC(2025, 10, 24, 12); // never the day on which this runs
 const day = utcDay(nowMs);
 const buckets: Buckets = {
   ...noBuckets,
@@ -40,10 +42,16 @@ interface Made {
   readonly known?: Parameters<typeof readProfile>[0];
   readonly context?: Parameters<typeof readMoment>[0];
   readonly snapshot?: string;
+  readonly policy?: Policy;
 }
 
 /** A decision as the server makes it. */
-function decisionOf({ known = { supplied, feast, buckets }, context, snapshot = '9:9:' }: Made = {}): TipScored {
+function decisionOf({
+  known = { supplied, feast, buckets },
+  context,
+  snapshot = '9:9:',
+  policy = egreedyV2,
+}: Made = {}): TipScored {
   const moment = readMoment(context, nowMs);
   const profile = readProfile(known, nowMs);
   const vectors = encodeVectors(candidates, profile, moment);
@@ -52,7 +60,7 @@ function decisionOf({ known = { supplied, feast, buckets }, context, snapshot = 
     request: create(ScoreRequestSchema, { requestId, userId: 'u', candidates: [{ id: 'a' }, { id: 'b' }] }),
     requestHash: new Uint8Array(32),
     vectors,
-    decision: decide(egreedyV2, vectors, requestId),
+    decision: decide(policy, vectors, requestId),
     moment,
     readings: [...profile, ...moment.readings],
     snapshot,
@@ -117,6 +125,20 @@ describe('what was changed is found, where it was changed', () => {
       ['feature completion_rate_30d mismatch'],
     ],
     [
+      'our value said to be of the clock',
+      (decision) => {
+        featureNamed(decision, 'completion_rate_30d').source = FeatureSource.CLOCK;
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
+      'a status left out',
+      (decision) => {
+        featureNamed(decision, 'completion_rate_30d').status = FeatureStatus.UNSPECIFIED;
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
       'a time',
       (decision) => {
         featureNamed(decision, 'completion_rate_30d').asOf = create(TimestampSchema, toTimestamp(nowMs - 10));
@@ -166,6 +188,13 @@ describe('what was changed is found, where it was changed', () => {
       ['feature shoe_size missing'],
     ],
     [
+      'a feature said twice, the second time in another way',
+      (decision) => {
+        decision.featureValues.push({ ...featureNamed(decision, 'completion_rate_30d'), value: 0.9 });
+      },
+      ['feature completion_rate_30d mismatch'],
+    ],
+    [
       'the hour',
       (decision) => {
         featureNamed(decision, 'hour_of_day').value = 13;
@@ -213,11 +242,25 @@ describe('what was changed is found, where it was changed', () => {
       ['vector tip_volume_30d mismatch'],
     ],
     [
+      'a vector made longer',
+      (decision) => {
+        first(decision).vector.push(1);
+      },
+      ['vector entry 13 missing'],
+    ],
+    [
       'a weight',
       (decision) => {
         decision.weights[7] = 0.5;
       },
       ['decision weights mismatch', 'decision score mismatch'],
+    ],
+    [
+      'a weight left out, that of an entry that counts for nothing',
+      (decision) => {
+        decision.weights.pop();
+      },
+      ['decision weights mismatch'],
     ],
     [
       'a propensity',
@@ -227,9 +270,23 @@ describe('what was changed is found, where it was changed', () => {
       ['decision propensity mismatch'],
     ],
     [
+      'a candidate left out',
+      (decision) => {
+        decision.candidates.pop();
+      },
+      ['decision propensity mismatch'],
+    ],
+    [
       'the draw',
       (decision) => {
         decision.draw = 0.5;
+      },
+      ['decision draw mismatch'],
+    ],
+    [
+      'the seed',
+      (decision) => {
+        decision.seed += 1n;
       },
       ['decision draw mismatch'],
     ],
@@ -244,6 +301,13 @@ describe('what was changed is found, where it was changed', () => {
       'a snapshot that is none',
       (decision) => {
         decision.snapshot = 'yesterday';
+      },
+      ['decision snapshot mismatch'],
+    ],
+    [
+      'that nothing was read, beside the snapshot of a read',
+      (decision) => {
+        decision.degradations.push(Degradation.PROFILE_UNAVAILABLE);
       },
       ['decision snapshot mismatch'],
     ],
@@ -272,6 +336,27 @@ describe('what was changed is found, where it was changed', () => {
     const decision = clone(TipScoredSchema, decisionOf());
     decision.vectorNames[11] = 'shoe_size';
     expect(wrongIn(past(decision))).toEqual(['vector tip_volume_30d extra', 'vector shoe_size missing']);
+  });
+
+  it.each<[string, Made, string[]]>([
+    [
+      'which matters',
+      { context: { timeZone: 'Asia/Tokyo' } },
+      ['hour_of_day', 'hour_sin', 'hour_cos', 'preferred_hour'],
+    ],
+    ['which does not, as the caller said hour and day', { context: { timeZone: '', hourOfDay: 3, dayOfWeek: 7 } }, []],
+  ])('a time zone that this machine does not know, %s', (_, made, expected) => {
+    const decision = clone(TipScoredSchema, decisionOf(made));
+    decision.timeZone = 'Mars/Olympus_Mons';
+    expect(wrongIn(past(decision)).map((each) => each.split(' ')[1])).toEqual(expected);
+  });
+
+  it('of a model that was learnt since, the weights are taken from the log, and what follows from them is compared', () => {
+    const model = { ...egreedyV2, modelVersion: 'learnt-2', weights: egreedyV2.weights.map((weight) => weight / 2) };
+    const decision = decisionOf({ policy: model });
+    expect(wrongIn(past(decision))).toEqual([]);
+    decision.weights[7] = 0.5;
+    expect(wrongIn(past(decision))).toEqual(['decision score mismatch']);
   });
 
   it('of a policy that this build does not have, the draw is not replayed', () => {

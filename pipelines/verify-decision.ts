@@ -45,9 +45,10 @@ export function isReplayable({ policy, policyVersion }: TipScored): boolean {
 function compareReadings(logged: readonly FeatureReading[], recomputed: readonly FeatureReading[]): Comparison[] {
   const names = new Set([...recomputed, ...logged].map(({ name }) => name));
   return [...names].map((name) => {
-    const theirs = logged.find((reading) => reading.name === name);
+    const [theirs, again] = logged.filter((reading) => reading.name === name);
     const ours = recomputed.find((reading) => reading.name === name);
-    const verdict = verdictOf(computedOf(theirs), computedOf(ours), isSameReading(theirs, ours));
+    const isSame = isSameReading(theirs, ours) && again === undefined;
+    const verdict = verdictOf(computedOf(theirs), computedOf(ours), isSame);
     return { part: 'feature', name, verdict, logged: theirs, recomputed: ours };
   });
 }
@@ -69,9 +70,12 @@ function isSameReading(a: FeatureReading | undefined, b: FeatureReading | undefi
 }
 
 function compareVectors({ vectorNames, candidates }: TipScored, entries: ReadonlyMap<string, number>): Comparison[] {
-  const names = new Set([...entries.keys(), ...vectorNames].filter((name) => !isOfCandidate(name)));
+  const longest = Math.max(...candidates.map(({ vector }) => vector.length));
+  const named = [...vectorNames];
+  while (named.length < longest) named.push(`entry ${named.length + 1}`); // that nobody named
+  const names = new Set([...entries.keys(), ...named].filter((name) => !isOfCandidate(name)));
   return [...names].map((name) => {
-    const position = vectorNames.indexOf(name);
+    const position = named.indexOf(name);
     const ours = entries.get(name);
     const logged = position === -1 ? undefined : candidates.map(({ vector }) => vector[position]);
     const isSame = logged?.every((entry) => Object.is(entry, ours)) ?? false;

@@ -1,4 +1,7 @@
 // What a decision had seen, found again in the events: the verification, the training set and the operator's view.
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -7,6 +10,7 @@ import { createTipClient, type EventInit } from '../client/index.ts';
 import { deltas } from '../consumers/deltas.ts';
 import { storeStatement } from '../features/event-store.ts';
 import { measurePopulation } from '../features/population-store.ts';
+import { parseSnapshot } from '../features/snapshot.ts';
 import { toMs, toTimestamp } from '../features/time.ts';
 import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
@@ -15,6 +19,7 @@ import { Reaction, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.t
 import { FeatureSource, FeatureStatus, type FeatureValue } from '../gen/proto/oo/features/v1/features_pb.ts';
 import type { ScoreResponse } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { isSampled } from '../pipelines/point-in-time.ts';
+import { createPopulationAt, type PopulationAt } from '../pipelines/populations.ts';
 import { type TrainingRow, type TrainingSetOptions, trainingRows } from '../pipelines/training-set.ts';
 import { type VerifyOptions, verify } from '../pipelines/verify.ts';
 import { dayMs } from '../platform/clock.ts';
@@ -24,6 +29,8 @@ import { createContext } from '../server/context.ts';
 import { createServer } from '../server/create-server.ts';
 import { createRoutes } from '../server/routes/index.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
+import { startNode } from './_util/node-process.ts';
+import { newFolder } from './_util/servers.ts';
 
 let loop: Loop;
 beforeAll(async () => {
@@ -232,7 +239,8 @@ describe('npm run verify', () => {
     await blind.client.score({ userId, candidates });
     const drop = (toDay: string) =>
       loop.database.query(
-        `INSERT INTO dropped_partitions (name, from_day, to_day, events) VALUES ('events_old', DATE '2020-01-01', ${toDay}, 0)`,
+        `INSERT INTO dropped_partitions (name, from_day, to_day, events)
+        VALUES ('events_older', DATE '2019-12-01', DATE '2020-01-01', 0), ('events_old', DATE '2020-01-01', ${toDay}, 0)`,
       );
     try {
       await drop('CURRENT_DATE - 29');
@@ -261,6 +269,15 @@ describe('npm run verify', () => {
     const { rows } = await loop.database.query("SELECT FROM events WHERE type = 'oo.events.v1.TipScored'");
     const all = await verify(loop.database);
     expect(all.decisions + all.tooOld).toBe(rows.length);
+  });
+
+  it('says how far it is after every person', async () => {
+    const userIds = [await livedPerson(), await livedPerson()];
+    for (const userId of [...userIds, ...userIds]) await score(userId);
+    await loop.drained();
+    const seen: string[] = [];
+    await verify(loop.database, { userIds, onProgress: ({ people, equal }) => seen.push(`${people} ${equal}`) });
+    expect(seen).toEqual(['1 2', '2 4']);
   });
 
   it('has nothing to say where there is nothing', async () => {
@@ -305,6 +322,109 @@ describe('the training set', () => {
       reward_milli: null,
     });
     expect(JSON.stringify(rows)).not.toContain(userId);
+  });
+
+  it('says in every column what the log says of the tip that was chosen', async () => {
+    const userId = await livedPerson();
+    const chosenTip = { kind: TipKind.INSIGHT, source: TipSource.LLM, model: 'm-1', promptVersion: 'v2' };
+    const words = [
+      { id: 'a', tip_kind: 'reminder', tip_source: 'task_direct', llm_model: null, prompt_version: null },
+      { id: 'b', tip_kind: 'insight', tip_source: 'llm', llm_model: 'm-1', prompt_version: 'v2' },
+    ];
+    const asked = [
+      { id: 'a', kind: TipKind.REMINDER, source: TipSource.TASK_DIRECT, features: { taskAgeDays: 30 } },
+      { id: 'b', ...chosenTip, features: { isOverdue: true, priority: 4 } }, // scores higher: of six one, at least, is b
+    ];
+    await using blind = await startBlindServer();
+    const answers = await Promise.all([
+      ...Array.from({ length: 6 }, () => score(userId, { candidates: asked })),
+      blind.client.score({ userId, candidates: asked }),
+    ]);
+    const rows = await rowsOf({ userIds: [userId] });
+    expect(rows).toHaveLength(7);
+    for (const [i, { decisionId, tipId }] of answers.entries()) {
+      const { occurredAt } = await envelopeOf(userId, decisionId);
+      const logged = await decisionOf(userId, decisionId);
+      const chosen = logged.candidates.find((candidate) => candidate.tipId === tipId);
+      const { id: _, ...named } = words.find(({ id }) => id === tipId) ?? { id: '' };
+      expect(rows.find(({ decision_id }) => decision_id === decisionId)).toEqual({
+        decision_id: decisionId,
+        decided_at: new Date(toMs(occurredAt)).toISOString(),
+        policy: 'egreedy-v2',
+        policy_version: '1;epsilon=0.1',
+        model_version: 'prior-1',
+        ...named,
+        candidates: 2,
+        score: chosen?.score,
+        propensity: chosen?.propensity,
+        vector_names: logged.vectorNames,
+        vector: chosen?.vector,
+        features: expect.any(Object),
+        verified: true,
+        degradations: i === 6 ? ['profile_unavailable'] : [],
+        outcome: null,
+        outcome_at: null,
+        dwell_ms: null,
+        reward_milli: null,
+        reward_version: null,
+      });
+    }
+  });
+
+  it('has an outcome where its own decision was answered, not where another showed the same tip', async () => {
+    const userId = await livedPerson();
+    const only = { candidates: candidates.slice(0, 1) };
+    const answers = [await score(userId, only), await score(userId, only), await score(userId, only)];
+    const [open, early, late] = answers.map(({ decisionId }) => decisionId);
+    const done = (decisionId = '', dwellMs = 0n) =>
+      tell(userId, { case: 'tipFeedback', value: { tipId: 'a', decisionId, reaction: Reaction.DONE, dwellMs } });
+    const eventId = await done(early, 5_000n);
+    await done(late, 300_000n);
+    const rows = await rowsOf({ userIds: [userId] });
+    const outcomeOf = (id?: string) => {
+      const { outcome, outcome_at, dwell_ms, reward_milli } = rows.find((row) => row.decision_id === id) ?? {};
+      return { outcome, outcome_at, dwell_ms, reward_milli };
+    };
+    const doneAt = new Date(toMs((await envelopeOf(userId, eventId)).occurredAt)).toISOString();
+    expect(outcomeOf(open)).toEqual({ outcome: null, outcome_at: null, dwell_ms: null, reward_milli: null });
+    expect(outcomeOf(early)).toEqual({ outcome: 'done', outcome_at: doneAt, dwell_ms: 5_000, reward_milli: -300 });
+    expect(outcomeOf(late)).toMatchObject({ outcome: 'done', dwell_ms: 300_000, reward_milli: 600 });
+  });
+
+  it('has windows that end when it was decided, and a zero where nothing of a kind happened', async () => {
+    const userId = newPerson();
+    for (const daysAgo of [1, 2, 12, 13, 38, 45]) await shown(userId, `tip-${daysAgo}`, daysAgo * dayMs);
+    await loop.drained();
+    await using past = await startServer({ nowMs: Date.now() - 10 * dayMs });
+    await past.client.score({ userId, candidates });
+    const [row] = await rowsOf({ userIds: [userId] });
+    expect(row?.features).toMatchObject({ tip_volume_30d: 3, tips_served_30d: 3, tips_served_7d: 2, tips_done_30d: 0 });
+    expect(row?.verified).toBe(true);
+    expect(await verifyPeople(userId)).toMatchObject({ decisions: 1, equal: 1 });
+  });
+
+  it('says of each row whether it is what was logged', async () => {
+    const userId = await livedPerson();
+    const [altered, right] = [await score(userId), await score(userId)];
+    await loop.drained();
+    await changeDecision(userId, altered.decisionId, (decision) => {
+      decision.draw = 0.123;
+    });
+    const rows = await rowsOf({ userIds: [userId] });
+    expect(new Map(rows.map(({ decision_id, verified }) => [decision_id, verified]))).toEqual(
+      new Map([
+        [altered.decisionId, false],
+        [right.decisionId, true],
+      ]),
+    );
+  });
+
+  it('is of the same people as a verification of that sample', async () => {
+    const userIds = Array.from({ length: 12 }, newPerson);
+    for (const userId of userIds) await score(userId);
+    const rows = await rowsOf({ userIds, sample: 0.5 });
+    expect(rows).toHaveLength(userIds.filter((userId) => isSampled(userId, 0.5)).length);
+    expect(rows).toHaveLength((await verify(loop.database, { userIds, sample: 0.5 })).decisions);
   });
 
   it('knows nothing of what arrived later, however early it occurred', async () => {
@@ -360,6 +480,29 @@ describe('the training set', () => {
     expect(rates[2]).not.toBe(rates[1]);
   });
 
+  it('has the population as it was measured then, also while it is measured anew', async () => {
+    const userId = newPerson();
+    const knownThen = async (populationAt: PopulationAt, decisionId: string) => {
+      const { snapshot: text } = await decisionOf(userId, decisionId);
+      const snapshot = parseSnapshot(text);
+      return snapshot && (await populationAt(snapshot, text))?.measuredAtMs;
+    };
+    const [earlier, later] = [Date.now() + hourMs, Date.now() + 2 * hourMs];
+    await measurePopulation(loop.database, earlier);
+    const before = await score(userId);
+    const measuring = await loop.database.connect();
+    await measuring.query('BEGIN');
+    await measurePopulation(measuring, later);
+    await livedPerson(); // transactions that begin later and end sooner
+    const populationAt = await createPopulationAt(loop.database);
+    await measuring.query('COMMIT');
+    measuring.release();
+    const after = await score(userId);
+    await loop.drained();
+    expect(await knownThen(populationAt, after.decisionId)).toBe(later);
+    expect(await knownThen(populationAt, before.decisionId)).toBe(earlier);
+  });
+
   it('comes in one order, and leaves out what was not asked for', async () => {
     const userIds = [await livedPerson(), await livedPerson()];
     for (const userId of [...userIds, ...userIds]) await score(userId);
@@ -409,9 +552,21 @@ describe('InspectFeatures', () => {
     expect(await servedBy(nowMs - 1.5 * dayMs)).toBe(2);
     expect(await servedBy(nowMs - 10 * dayMs)).toBeUndefined();
     expect(await servedBy(nowMs + 40 * dayMs)).toBeUndefined();
-    await shown(userId, 'late', 2 * dayMs);
+    const eventId = await shown(userId, 'late', 2 * dayMs);
     await loop.drained();
     expect(await servedBy(nowMs - 1.5 * dayMs)).toBe(3);
+    const lateMs = toMs((await envelopeOf(userId, eventId)).occurredAt);
+    expect([await servedBy(lateMs - 1), await servedBy(lateMs)]).toEqual([2, 3]);
+  });
+
+  it('has the population as it was measured by then', async () => {
+    await livedPerson();
+    const nowMs = Date.now();
+    await measurePopulation(loop.database, nowMs);
+    const statusBy = async (asOfMs: number) =>
+      valueNamed((await inspect('nobody', asOfMs)).personFeatureValues, 'done_rate_30d')?.status;
+    expect(await statusBy(nowMs)).toBe(FeatureStatus.DEFAULT);
+    expect(await statusBy(nowMs - dayMs)).toBe(FeatureStatus.MISSING);
   });
 
   it('knows nothing of a person that nobody spoke of, and refuses what can be no id', async () => {
@@ -462,6 +617,112 @@ describe('GET /metrics', () => {
     await expect(server.client.score({ userId: 'u', candidates: [] })).rejects.toThrow();
     expect(await server.metrics()).toContain('oo_rpc_duration_seconds_count{method="Score",code="invalid_argument"} 1');
   });
+});
+
+describe('the commands', () => {
+  const env = () => ({ PATH: process.env.PATH, DATABASE_URL: loop.databaseUrl });
+  const run = async (script: string, ...args: string[]) => {
+    const started = startNode(fileURLToPath(new URL(`../scripts/${script}.ts`, import.meta.url)), env(), args);
+    return { code: await started.ended, output: started.output() };
+  };
+  const dropped = `INSERT INTO dropped_partitions (name, from_day, to_day, events)
+    VALUES ('events_old', DATE '2020-01-01', CURRENT_DATE, 0)`;
+
+  it('npm run verify ends with 0 if all is as it was logged, with 1 if anything is not, and says what', async () => {
+    const userId = await livedPerson();
+    const [{ decisionId }] = [await score(userId), await score(userId), await score(userId), await loop.drained()];
+    const right = await run('verify', '--user', userId);
+    expect(right.output).toContain('3 of 3 decisions about 1 person, recomputed from events alone: 100 % bit-equal');
+    expect(right.code).toBe(0);
+    await changeDecision(userId, decisionId, (decision) => {
+      decision.draw = 0.123;
+    });
+    const wrong = await run('verify', '--user', userId);
+    expect(wrong.output).toContain('2 of 3 decisions about 1 person, recomputed from events alone: 66.66 % bit-equal');
+    expect(wrong.output).toMatch(new RegExp(`${decisionId}  decision draw: mismatch, logged .*0\\.123`));
+    expect(wrong.code).toBe(1);
+  });
+
+  it('say what is no longer verifiable or left out, as its month was dropped', async () => {
+    const userId = await livedPerson();
+    await score(userId);
+    const { file, lines } = await trainingFile();
+    try {
+      await loop.drained();
+      await loop.database.query(dropped);
+      const verified = await run('verify', '--user', userId);
+      expect(verified.output).toContain('1 more are no longer verifiable');
+      expect(verified.code).toBe(0);
+      const { output, code } = await run('training-set', '--out', file);
+      expect(output).toMatch(/^0 decisions in .*\n[1-9]\d* left out/);
+      expect([code, await lines()]).toEqual([0, []]);
+    } finally {
+      await loop.database.query('DELETE FROM dropped_partitions');
+    }
+  });
+
+  it('npm run training-set writes a line for each decision of the sample that was asked for', async () => {
+    const userIds = Array.from({ length: 12 }, newPerson);
+    const answers = await Promise.all(userIds.map((userId) => score(userId)));
+    await loop.drained();
+    const sampled = userIds.findIndex((userId) => isSampled(userId, 0.5));
+    await changeDecision(userIds[sampled] ?? '', answers[sampled]?.decisionId ?? '', (decision) => {
+      decision.draw = 0.123;
+    });
+    const { file, lines } = await trainingFile();
+    const rows = await rowsOf({ sample: 0.5, features: 'profile' });
+    const { output, code } = await run('training-set', '--out', file, '--sample', '0.5', '--features', 'profile');
+    expect([code, await lines()]).toEqual([0, rows]);
+    const wrong = rows.filter(({ verified }) => !verified).length;
+    expect(output).toContain(`${rows.length} decisions in ${file}\n${wrong} of them are not what was logged`);
+  });
+
+  it('fail on an event that nobody can read, and leave no file that looks whole', async () => {
+    const userId = await livedPerson();
+    const { decisionId } = await score(userId);
+    await loop.drained();
+    const { file, lines } = await trainingFile();
+    const overwrite = (from: string) =>
+      loop.database.query(
+        `UPDATE events SET envelope = ${from} || substr(envelope, 2) WHERE user_id = $1 AND event_id = $2`,
+        [userId, decisionId],
+      );
+    await overwrite("'\\x07'"); // no such field, of no such type
+    try {
+      expect((await run('verify', '--user', userId)).code).toBe(1);
+      expect((await run('training-set', '--out', file)).code).toBe(1);
+      await expect(lines()).rejects.toThrow('ENOENT');
+    } finally {
+      await overwrite("'\\x0a'");
+    }
+    expect(await verifyPeople(userId)).toMatchObject({ equal: 1 });
+  });
+
+  it.each([
+    ['verify', '--sample', '0'],
+    ['verify', '--sample', '1.5'],
+    ['verify', '--sample', 'half'],
+    ['verify', '--usr', 'anna'],
+    ['training-set', '--sample', '0.5'],
+    ['training-set', '--out', '/tmp/none', '--features', 'some'],
+  ])('refuse what they cannot make sense of: %s %s %s', async (script, ...args) => {
+    const { code, output } = await run(script, ...args);
+    expect(output).toContain('Usage: npm run');
+    expect(code).toBe(2);
+  });
+
+  /** Where a training set may go, and its rows once it is there. */
+  async function trainingFile() {
+    const folder = newFolder('training-set');
+    await mkdir(folder);
+    const file = join(folder, 'rows.jsonl');
+    const lines = async () =>
+      (await readFile(file, 'utf8'))
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    return { file, lines };
+  }
 });
 
 interface OtherServer extends AsyncDisposable {
