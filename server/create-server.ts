@@ -20,7 +20,9 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import type { ExperimentSource } from '../experiments/experiment.ts';
 import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
+import { ServingService } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { DomainError, unavailable } from '../platform/errors.ts';
 import { newId } from '../platform/ids.ts';
@@ -40,6 +42,7 @@ import { type ServerLimits, serverLimits } from './limits.ts';
 import { createListener } from './listener.ts';
 import type { Metrics } from './metrics.ts';
 import { createHealth } from './routes/health.ts';
+import { createOfrep, type Ofrep, ofrepPath } from './routes/ofrep.ts';
 import { reflectionRoutes } from './routes/reflection.ts';
 
 export interface ServerOptions {
@@ -50,6 +53,8 @@ export interface ServerOptions {
   readonly log: Pick<Log, 'error' | 'warn'>;
   /** What `GET /metrics` tells whoever may call the admin service. Default: there is no such path. */
   readonly metrics?: Pick<Metrics, 'expose' | 'interceptor'>;
+  /** What `POST /ofrep/v1/evaluate/flags` answers about. Default: there is no such path. */
+  readonly experiments?: ExperimentSource;
   /** For every call, after errors and deadline and before validation. Default: none. */
   readonly interceptors?: readonly Interceptor[];
   readonly limits?: Partial<ServerLimits>;
@@ -79,7 +84,7 @@ type NodeResponse = ServerResponse | Http2ServerResponse;
  * admission (load, then authentication) before its body is read, then errors, deadline, validation.
  */
 export function createServer(options: ServerOptions): Server {
-  const { authKeys, log, metrics, clock = systemClock } = options;
+  const { authKeys, log, metrics, experiments, clock = systemClock } = options;
   const limits = { ...serverLimits, ...options.limits };
   const shutdown = new AbortController();
   const toConnectError = createErrorMapper(log, () => newId(clock()));
@@ -93,12 +98,13 @@ export function createServer(options: ServerOptions): Server {
 
   let inFlight = 0;
   const authenticate = createAuthenticate(authKeys);
-  const admit = ({ parent: { typeName } }: DescMethod, authorization: string | undefined) => {
-    if (inFlight > limits.inFlightMax && typeName !== healthService) {
+  const admitTo = (service: string, authorization: string | undefined) => {
+    if (inFlight > limits.inFlightMax && service !== healthService) {
       throw unavailable('OVERLOADED', 'too many calls at once');
     }
-    return authenticate(typeName, authorization);
+    return authenticate(service, authorization);
   };
+  const admit = ({ parent }: DescMethod, authorization: string | undefined) => admitTo(parent.typeName, authorization);
 
   const router = createConnectRouter({
     interceptors,
@@ -135,6 +141,20 @@ export function createServer(options: ServerOptions): Server {
     limits,
   });
 
+  const ofrep =
+    experiments &&
+    createOfrep({
+      experiments,
+      admit: (authorization) => admitTo(ServingService.typeName, authorization),
+      reportFault: (reason) => {
+        const errorId = newId(clock());
+        log.error({ errorId, rpc: 'ofrep', error: traceOf(reason) }, 'request failed');
+        return errorId;
+      },
+      limits,
+      clock,
+    });
+
   const countInFlight = (path: string, carrier: ServerHttp2Stream | ServerResponse) => {
     if (path.startsWith(`/${healthService}/`)) return;
     inFlight++;
@@ -145,6 +165,7 @@ export function createServer(options: ServerOptions): Server {
     const path = pathOf(request.url);
     const handler = handlers.get(path);
     if (handler !== undefined) answerByFramework(handler, request, response, limits, log);
+    else if (ofrep && path.startsWith(ofrepPath)) answerOfrep(ofrep, path, request, response, limits);
     else if (path === '/healthz') answerHealthz(health.isServing(), response);
     else if (path === '/metrics' && metrics) answerMetrics(metrics, authenticate, request, response);
     else answerUnknown(request, response);
@@ -266,6 +287,23 @@ function answerByFramework(
       }
       response.destroy();
     });
+}
+
+/** For feature flag clients, with the permission that a Score asks for. */
+function answerOfrep(
+  ofrep: Ofrep,
+  path: string,
+  request: NodeRequest,
+  response: NodeResponse,
+  limits: ServerLimits,
+): void {
+  cutOffAfter(limits.deadlineDefaultMs + limits.overdueMs, response);
+  ofrep(path, request)
+    .then(({ status, headers = {}, body }) => {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      respond(response, status, 'application/json', body);
+    })
+    .catch(() => response.destroy());
 }
 
 /** For callers who neither finish their request nor read the answer. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { type ExperimentSource, noExperiments } from '../experiments/experiment.ts';
 import { aborted } from '../platform/abort.ts';
 import { ConfigError } from '../platform/config.ts';
 import { openDatabase } from '../platform/database.ts';
@@ -31,7 +32,14 @@ await runMain(async (signal) => {
   try {
     await bus.ensureStreams([streams.decisions]);
     const context = await createContext(config, { database, bus, log });
-    const server = createServer({ routes: createRoutes(context), authKeys, log, metrics: context.metrics });
+    const experiments: ExperimentSource = { current: () => noExperiments };
+    const server = createServer({
+      routes: createRoutes(context),
+      experiments,
+      authKeys,
+      log,
+      metrics: context.metrics,
+    });
     const { url } = await startupStep(() => server.listen({ port: config.port, host: config.host }));
     server.setServing(true);
     log.info(

@@ -1,9 +1,9 @@
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import type { TipKindName } from '../../gen/proto/oo/contract.ts';
+import { contentHash } from '../../platform/content-hash.ts';
 import { factCharsMax, factNames, factsVersion } from '../facts.ts';
 import { contentChars, outputSchema, tipKinds, tipsMax } from '../output.ts';
-import { contentHash } from './content-hash.ts';
 import { inspectTemplate } from './template.ts';
 import { promptTags, promptViewVersion } from './view.ts';
 

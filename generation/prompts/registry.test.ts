@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson } from './content-hash.ts';
+import { canonicalJson } from '../../platform/content-hash.ts';
 import { PromptError, parsePrompt } from './prompt.ts';
 import {
   checkDefaultPrompt,

@@ -1,0 +1,287 @@
+import { z } from 'zod';
+import { contentHash } from '../platform/content-hash.ts';
+import { type FieldViolation, invalidArgument } from '../platform/errors.ts';
+import { bucketsOf } from './assignment.ts';
+
+/** A comparison of two or more arms on people drawn at random. Data: a change of it is a new `version`. */
+export interface Experiment {
+  readonly key: string;
+  readonly version: string;
+  /** Only `running` ones draw people. Those forced into an arm get it under every status. */
+  readonly status: 'draft' | 'running' | 'stopped';
+  /** Salt of the draw. Another seed draws everybody anew; the same seed and weights give everybody the same arm. */
+  readonly seed: string;
+  /** Of GrowthBook's hash: 2, or 1 for experiments begun elsewhere. With any other nobody is assigned. */
+  readonly hashVersion: number;
+  /** In order: each has the part of [0, 1) behind the one before. */
+  readonly arms: readonly Arm[];
+  /** The share of each arm's people who are in the experiment. */
+  readonly coverage: number;
+  /** Unset: everybody. */
+  readonly namespace?: Namespace | undefined;
+  /** Key of the holdout whose people stay out. Unset: none. */
+  readonly holdout?: string | undefined;
+  /** Arm by user id, for testing. */
+  readonly forced: Readonly<Record<string, string>>;
+  /** The first instant, and the first one after. Unset: no such bound. */
+  readonly startMs?: number | undefined;
+  readonly endMs?: number | undefined;
+}
+
+export interface Arm {
+  readonly key: string;
+  /** The probability of this arm for whoever is in the experiment. */
+  readonly weight: number;
+  /** What its people get. Unset: what they would get without the experiment. */
+  readonly policy?: string | undefined;
+  readonly promptVersion?: string | undefined;
+  /** For whoever asks over OFREP. All arms have them or none. */
+  readonly parameters?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+/**
+ * A part of all people. Experiments in one namespace exclude each other: what others call a layer. Those in different
+ * namespaces are drawn independently.
+ */
+export interface Namespace {
+  readonly key: string;
+  /** People whose number in the namespace is in [from, to). */
+  readonly from: number;
+  readonly to: number;
+  /** 1 is a `namespace` of GrowthBook, 2 one of its `filters`; only with 2 do names that resemble each other not matter. */
+  readonly hashVersion: 1 | 2;
+}
+
+/** People who are kept out of every experiment that names it, to measure what the experiments do together. */
+export interface Holdout {
+  readonly key: string;
+  /** Of all people. */
+  readonly share: number;
+}
+
+export interface ExperimentSet {
+  /** Digest of all that follows, whatever the order of experiments, holdouts and properties. */
+  readonly version: string;
+  /** Ordered by key. */
+  readonly experiments: readonly Experiment[];
+  readonly holdouts: readonly Holdout[];
+}
+
+/** Where the experiments of this moment come from. Cheap to call: on the way of every request. */
+export interface ExperimentSource {
+  current(): ExperimentSet;
+}
+
+/** What arms may choose from. */
+export interface Choices {
+  readonly policies: ReadonlySet<string>;
+  readonly promptVersions: ReadonlySet<string>;
+}
+
+/** As many as a decision event can name. */
+const experimentsMax = 64;
+
+/**
+ * How far from 1 weights may sum up, in millionths: three times 0.333 will do. People whose number lies behind the last
+ * arm are in none.
+ */
+const weightToleranceMillionths = 1000;
+
+/** Seeds must not begin with these, so that no draw of an arm is that of a namespace or a holdout. */
+const reservedSeeds = ['__', 'holdout:'];
+
+/** Safe in a URL and in a file name, and within what a decision event can hold. */
+const name = z
+  .string('must be a string')
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit');
+const isShare = 'must be a number from 0 to 1';
+const share = z.number(isShare).min(0, isShare).max(1, isShare);
+const isInstant = 'must be an instant, for example 2026-11-23T08:00:00Z';
+const instant = z.iso.datetime({ offset: true, error: isInstant }).transform((text) => Date.parse(text));
+const text = z.string('must be a string').max(256, 'must have at most 256 characters');
+const isParameter = 'must be a string, a number or a boolean';
+const userId = text.min(1, 'must not be empty');
+
+const arm = z.strictObject({
+  key: name,
+  weight: share,
+  policy: name.optional(),
+  promptVersion: name.optional(),
+  parameters: z.record(name, z.union([text, z.number(isParameter), z.boolean()], isParameter)).optional(),
+});
+
+const experiment = z.strictObject({
+  key: name,
+  version: name,
+  status: z.enum(['draft', 'running', 'stopped'], 'must be draft, running or stopped'),
+  seed: text
+    .min(1, 'must not be empty')
+    .refine(
+      (seed) => !reservedSeeds.some((prefix) => seed.startsWith(prefix)),
+      `must not begin with ${reservedSeeds.join(' or ')}`,
+    )
+    .optional(),
+  hashVersion: z.int('must be a whole number').min(1, 'must be 1 or more').default(2),
+  arms: z.array(arm, 'must be a list').min(2, 'must have at least 2').max(16, 'must have at most 16'),
+  coverage: share.default(1),
+  namespace: z
+    .strictObject(
+      { key: name, from: share, to: share, hashVersion: z.literal([1, 2], 'must be 1 or 2').default(2) },
+      'must be an object',
+    )
+    .optional(),
+  holdout: name.optional(),
+  forced: z.record(userId, name, 'must be an object of arms by user id').default({}),
+  start: instant.optional(),
+  end: instant.optional(),
+});
+
+const definitions = z.strictObject(
+  {
+    experiments: z.array(experiment, 'must be a list').max(experimentsMax, `must have at most ${experimentsMax}`),
+    holdouts: z.array(z.strictObject({ key: name, share }), 'must be a list').default([]),
+  },
+  'must be an object',
+);
+
+/**
+ * Reads definitions as people write them: `{ experiments: […], holdouts: […] }`, where `seed` is the key unless given,
+ * `start` and `end` are instants in words. Throws `invalid_argument` with every problem under its full path. What
+ * experiments have to do with each other is checked once each is right by itself.
+ */
+export function parseExperiments(input: unknown, choices: Choices): ExperimentSet {
+  const result = definitions.safeParse(input);
+  if (!result.success) throw invalid(result.error.issues.flatMap(toViolations));
+  const experiments = result.data.experiments.map(toExperiment);
+  const { holdouts } = result.data;
+  const violations = [
+    ...repeated('experiments', experiments),
+    ...repeated('holdouts', holdouts),
+    ...experiments.flatMap((each, i) => problemsOf(each, `experiments[${i}]`, choices, holdouts)),
+    ...experiments.flatMap((each, i) => conflictsOf(each, `experiments[${i}]`, experiments.slice(0, i))),
+  ];
+  if (violations.length > 0) throw invalid(violations);
+  return toSet(experiments, holdouts);
+}
+
+/** Without experiments nobody is in any. */
+export const noExperiments: ExperimentSet = toSet([], []);
+
+function toSet(experiments: readonly Experiment[], holdouts: readonly Holdout[]): ExperimentSet {
+  const content = { experiments: experiments.toSorted(byKey), holdouts: holdouts.toSorted(byKey) };
+  return { version: contentHash(content), ...content };
+}
+
+function byKey(a: { readonly key: string }, b: { readonly key: string }): number {
+  return a.key < b.key ? -1 : 1;
+}
+
+function toExperiment({ seed, start, end, ...rest }: z.infer<typeof experiment>): Experiment {
+  return { ...rest, seed: seed ?? rest.key, startMs: start, endMs: end };
+}
+
+/** What is wrong with an experiment by itself. */
+function problemsOf(
+  { arms, forced, holdout, namespace, startMs, endMs }: Experiment,
+  path: string,
+  choices: Choices,
+  holdouts: readonly Holdout[],
+): FieldViolation[] {
+  const found = repeated(`${path}.arms`, arms);
+  const report = (field: string, description: string) => found.push({ field: `${path}.${field}`, description });
+  const millionths = Math.round(arms.reduce((sum, { weight }) => sum + weight, 0) * 1e6);
+  if (Math.abs(millionths - 1e6) > weightToleranceMillionths) {
+    report('arms', `their weights sum to ${millionths / 1e6}, but must sum to 1, give or take 0.001`);
+  }
+  const haveParameters = arms.some(({ parameters }) => parameters);
+  for (const [i, { policy, promptVersion, parameters }] of arms.entries()) {
+    if (policy !== undefined && !choices.policies.has(policy)) {
+      report(`arms[${i}].policy`, `is unknown; known: ${[...choices.policies].join(', ')}`);
+    }
+    if (promptVersion !== undefined && !choices.promptVersions.has(promptVersion)) {
+      report(`arms[${i}].promptVersion`, `is unknown; known: ${[...choices.promptVersions].join(', ')}`);
+    }
+    if (haveParameters && !parameters) report(`arms[${i}].parameters`, 'is not set, but other arms have parameters');
+  }
+  for (const [user, key] of Object.entries(forced)) {
+    if (!arms.some((each) => each.key === key)) report(`forced${step(user)}`, 'is the key of no arm');
+  }
+  if (namespace && namespace.from >= namespace.to) report('namespace.to', 'must be more than from');
+  if (holdout !== undefined && !holdouts.some(({ key }) => key === holdout)) report('holdout', 'is no key in holdouts');
+  if (startMs !== undefined && endMs !== undefined && startMs >= endMs) report('end', 'must be after start');
+  return found;
+}
+
+/**
+ * What keeps an experiment from running beside earlier ones. Stopped experiments, and those of different times, conflict
+ * with nothing.
+ */
+function conflictsOf(one: Experiment, path: string, earlier: readonly Experiment[]): FieldViolation[] {
+  return earlier.flatMap((other, i) => {
+    if (!canCoincide(one, other)) return [];
+    const found: FieldViolation[] = [];
+    const report = (field: string, description: string) => found.push({ field: `${path}.${field}`, description });
+    // Equal seeds put the same people into the same arms of both, and neither effect can be told from the other.
+    if (one.seed === other.seed) report('seed', `is the same as that of experiments[${i}]`);
+    if (one.namespace && one.namespace.key === other.namespace?.key) {
+      const { hashVersion } = other.namespace;
+      if (one.namespace.hashVersion !== hashVersion) {
+        report('namespace.hashVersion', `must be ${hashVersion}, as that of experiments[${i}]`);
+      } else if (overlap(one.namespace, other.namespace)) {
+        report('namespace', `overlaps that of experiments[${i}]`);
+      }
+      return found;
+    }
+    for (const choice of ['policy', 'promptVersion'] as const) {
+      if (!choosesAny(one, choice) || !choosesAny(other, choice)) continue;
+      report('arms', `choose a ${choice}, as those of experiments[${i}] do: both must be in one namespace`);
+    }
+    return found;
+  });
+}
+
+function canCoincide(a: Experiment, b: Experiment): boolean {
+  if (a.status === 'stopped' || b.status === 'stopped') return false;
+  return startOf(a) < endOf(b) && startOf(b) < endOf(a);
+}
+
+const startOf = ({ startMs = Number.NEGATIVE_INFINITY }: Experiment) => startMs;
+const endOf = ({ endMs = Number.POSITIVE_INFINITY }: Experiment) => endMs;
+
+/** Whether anybody's number is in both. */
+function overlap(a: Namespace, b: Namespace): boolean {
+  return bucketsOf({ start: Math.max(a.from, b.from), end: Math.min(a.to, b.to) }, a.hashVersion) > 0;
+}
+
+function choosesAny({ arms }: Experiment, choice: 'policy' | 'promptVersion'): boolean {
+  return arms.some((each) => each[choice] !== undefined);
+}
+
+function repeated(path: string, items: readonly { readonly key: string }[]): FieldViolation[] {
+  return items.flatMap(({ key }, i) => {
+    const first = items.findIndex((other) => other.key === key);
+    return first === i ? [] : [{ field: `${path}[${i}].key`, description: `is the same as that of ${path}[${first}]` }];
+  });
+}
+
+function invalid(violations: readonly FieldViolation[]) {
+  return invalidArgument(violations, { reason: 'INVALID_EXPERIMENTS' });
+}
+
+/** Each field that a definition does not have is a problem of its own. */
+function toViolations(issue: z.core.$ZodIssue): FieldViolation[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ field: toPath([...issue.path, key]), description: 'is unknown' }));
+  }
+  const description = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+  return [{ field: toPath(issue.path), description }];
+}
+
+function toPath(path: readonly PropertyKey[]): string {
+  return path.map(step).join('').replace(/^\./, '');
+}
+
+function step(key: PropertyKey): string {
+  if (typeof key === 'number') return `[${key}]`;
+  return /^[A-Za-z_]\w*$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(String(key))}]`;
+}

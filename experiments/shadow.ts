@@ -1,0 +1,135 @@
+// A policy in the shadow decides nothing: it is asked afterwards what it would have done, for the same vectors. What it
+// would have earned is told by the weights, with the rewards of what was shown (off-policy evaluation).
+
+/** What a logged decision and a shadow policy say of the same candidates, in the same order. */
+export interface ShadowedDecision {
+  /** As logged: the distribution that the tip was drawn from. */
+  readonly propensities: readonly number[];
+  /** Index of the tip that was shown. */
+  readonly chosen: number;
+  readonly shadow: readonly number[];
+}
+
+export interface ShadowComparison {
+  /** The chance that both have the same top tip, where ties are broken by lot: 0 or 1 where there are none. */
+  readonly agreement: number;
+  /** Total variation distance of the two distributions: 0 the same, 1 nothing in common. */
+  readonly divergence: number;
+  /** The shadow's probability of the tip that was shown. */
+  readonly massOnChosen: number;
+  /** The shadow's probability of tips that could not have been shown, so that the log says nothing of them. */
+  readonly unsupported: number;
+  /** How much the decision counts when the shadow's value is estimated: mass on the chosen tip / its propensity. */
+  readonly weight: number;
+}
+
+export function compareShadow({ propensities, chosen, shadow }: ShadowedDecision): ShadowComparison {
+  const propensity = propensities[chosen] ?? 0;
+  if (shadow.length !== propensities.length || !(propensity > 0))
+    throw new RangeError(
+      `no logged decision: ${shadow.length} of ${propensities.length} with propensity ${propensity}`,
+    );
+  const [ours, theirs] = [topOf(propensities), topOf(shadow)];
+  const massOnChosen = shadow[chosen] ?? 0;
+  return {
+    agreement: ours.filter((index) => theirs.includes(index)).length / (ours.length * theirs.length),
+    divergence: shadow.reduce((total, p, i) => total + Math.abs(p - (propensities[i] ?? 0)), 0) / 2,
+    massOnChosen,
+    unsupported: shadow.reduce((total, p, i) => total + (propensities[i] === 0 ? p : 0), 0),
+    weight: massOnChosen / propensity,
+  };
+}
+
+function topOf(probabilities: readonly number[]): readonly number[] {
+  const best = Math.max(...probabilities);
+  return probabilities.flatMap((probability, index) => (probability === best ? [index] : []));
+}
+
+/** Larger weights count as this one. Far above what the gate lets pass, and small enough for exact sums. */
+export const weightCap = 1000;
+
+/**
+ * Sums over decisions, but for one maximum, which merge in any order to the same bits: all are whole numbers. Millionths,
+ * but thousandths of squared weights, so that nine million decisions of the largest weight stay below 2⁵³.
+ */
+export interface ShadowCounters {
+  readonly decisions: number;
+  readonly agreementMicro: number;
+  readonly divergenceMicro: number;
+  readonly massOnChosenMicro: number;
+  readonly unsupportedMicro: number;
+  readonly weightMicro: number;
+  readonly weightSquaredMilli: number;
+  readonly weightMaxMicro: number;
+}
+
+export const noShadow: ShadowCounters = {
+  decisions: 0,
+  agreementMicro: 0,
+  divergenceMicro: 0,
+  massOnChosenMicro: 0,
+  unsupportedMicro: 0,
+  weightMicro: 0,
+  weightSquaredMilli: 0,
+  weightMaxMicro: 0,
+};
+
+/** What one decision adds. */
+export function shadowCounters(comparison: ShadowComparison): ShadowCounters {
+  const micro = (value: number) => Math.round(value * 1e6);
+  const weight = Math.min(comparison.weight, weightCap);
+  return {
+    decisions: 1,
+    agreementMicro: micro(comparison.agreement),
+    divergenceMicro: micro(comparison.divergence),
+    massOnChosenMicro: micro(comparison.massOnChosen),
+    unsupportedMicro: micro(comparison.unsupported),
+    weightMicro: micro(weight),
+    weightSquaredMilli: Math.round(weight * weight * 1e3),
+    weightMaxMicro: micro(weight),
+  };
+}
+
+export function addShadow(a: ShadowCounters, b: ShadowCounters): ShadowCounters {
+  return {
+    decisions: a.decisions + b.decisions,
+    agreementMicro: a.agreementMicro + b.agreementMicro,
+    divergenceMicro: a.divergenceMicro + b.divergenceMicro,
+    massOnChosenMicro: a.massOnChosenMicro + b.massOnChosenMicro,
+    unsupportedMicro: a.unsupportedMicro + b.unsupportedMicro,
+    weightMicro: a.weightMicro + b.weightMicro,
+    weightSquaredMilli: a.weightSquaredMilli + b.weightSquaredMilli,
+    weightMaxMicro: Math.max(a.weightMaxMicro, b.weightMaxMicro),
+  };
+}
+
+export interface ShadowSummary {
+  readonly decisions: number;
+  readonly agreement: number;
+  readonly divergence: number;
+  readonly massOnChosen: number;
+  readonly unsupported: number;
+  /** 1 less `unsupported`, but for chance. Anything else: logged propensities are not those that were drawn from. */
+  readonly meanWeight: number;
+  readonly maxWeight: number;
+  /** As many decisions of the shadow's own would say as much: (Σw)² / Σw² (Kish 1965). */
+  readonly effectiveDecisions: number;
+}
+
+/** Means over the decisions. Undefined: there were none. */
+export function summariseShadow(counters: ShadowCounters): ShadowSummary | undefined {
+  const { decisions } = counters;
+  if (decisions === 0) return undefined;
+  const mean = (micro: number) => micro / 1e6 / decisions;
+  const squares = counters.weightSquaredMilli / 1e3;
+  return {
+    decisions,
+    agreement: mean(counters.agreementMicro),
+    divergence: mean(counters.divergenceMicro),
+    massOnChosen: mean(counters.massOnChosenMicro),
+    unsupported: mean(counters.unsupportedMicro),
+    meanWeight: mean(counters.weightMicro),
+    maxWeight: counters.weightMaxMicro / 1e6,
+    effectiveDecisions: squares === 0 ? 0 : (counters.weightMicro / 1e6) ** 2 / squares,
+  };
+}
