@@ -7,7 +7,11 @@ import type { Delivery } from '../platform/bus.ts';
 import { deadLetterHeaders, putAside, readLetter } from './dead-letters.ts';
 
 /** What the stream `deadletters` then holds of a message that was put aside. */
-async function aside(delivery: Partial<Delivery>, error = 'broken'): Promise<Parameters<typeof readLetter>[0]> {
+async function aside(
+  delivery: Partial<Delivery>,
+  error = 'broken',
+  durable = { stream: 'signals', name: 'd' },
+): Promise<Parameters<typeof readLetter>[0]> {
   const original: Delivery = {
     subject: 'signals.a',
     data: new Uint8Array([1]),
@@ -28,7 +32,7 @@ async function aside(delivery: Partial<Delivery>, error = 'broken'): Promise<Par
       return { sequence: 3, duplicate: false };
     },
   };
-  await putAside(bus, { stream: 'signals', name: 'd' }, { delivery: original, reason: 'undecodable', error });
+  await putAside(bus, durable, { delivery: original, reason: 'undecodable', error });
   if (!message) throw new Error('nothing was published');
   return message;
 }
@@ -54,11 +58,24 @@ describe('a letter', () => {
     });
   });
 
+  it('is published under an id of its own, the same when it is put aside again after a crash', async () => {
+    const idOf = async (...args: Parameters<typeof aside>) => (await aside(...args)).headers['Nats-Msg-Id'];
+    const ids = [
+      await idOf({}),
+      await idOf({ sequence: 8 }),
+      await idOf({ takenAtMs: 1_001 }), // its stream was made anew
+      await idOf({}, 'broken', { stream: 'feedback', name: 'd' }),
+      await idOf({}, 'broken', { stream: 'signals', name: 'e' }),
+    ];
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(await idOf({ deliveries: 3 }, 'otherwise')).toBe(ids[0]);
+  });
+
   it('that was replayed and failed again is the same one, seen after its replay', async () => {
     const first = readLetter(await aside({}));
     const headers = replayHeaders({ stream: 'signals', streamSequence: 7 }, 9_000);
     const again = readLetter(await aside({ headers, sequence: 55 }));
-    expect(again).toMatchObject({ id: first?.id, streamSequence: 7, headers: {}, seenAtMs: 9_001 });
+    expect(again).toEqual({ ...first, seenAtMs: 9_001 });
   });
 
   it('of another event is another one, whatever its headers say', async () => {
@@ -98,6 +115,10 @@ describe('a letter', () => {
     ['bytes that are neither', {}, 'anna', null],
   ])('tells of whom it was about even where it cannot be read: %s', async (_, headers, data, userId) => {
     expect(readLetter(await aside({ headers, data: Buffer.from(data) }))?.userId).toBe(userId);
+  });
+
+  it('counts no more deliveries than the table can', async () => {
+    expect(readLetter(await aside({ deliveries: 2 ** 31 }))?.deliveries).toBe(2 ** 31 - 1);
   });
 
   it.each([

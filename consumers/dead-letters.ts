@@ -36,23 +36,30 @@ export async function putAside(
   durable: { readonly stream: string; readonly name: string },
   letter: DeadLetter,
 ): Promise<void> {
-  const { delivery, reason, error } = letter;
-  const { 'Nats-Msg-Id': messageId, ...original } = delivery.headers;
-  await bus.publish(`${prefix}${durable.stream}`, delivery.data, {
+  const { delivery } = letter;
+  const { subject, data, headers } = messageOf(durable.stream, letter);
+  await bus.publish(subject, data, {
     // with its time, as a stream that is made anew counts its messages from 1 again
     id: `dlq:${durable.stream}:${durable.name}:${delivery.sequence}:${delivery.takenAtMs}`,
     timeoutMs: publishMs,
-    headers: {
-      ...Object.fromEntries(Object.entries(original).filter(([name]) => !name.startsWith('Nats-'))),
-      [deadLetterHeaders.reason]: reason,
-      [deadLetterHeaders.error]: oneLine(error),
-      [deadLetterHeaders.subject]: delivery.subject,
-      [deadLetterHeaders.sequence]: String(delivery.sequence),
-      [deadLetterHeaders.deliveries]: String(delivery.deliveries),
-      ...(messageId ? { [deadLetterHeaders.messageId]: messageId } : {}),
-    },
+    headers,
   });
   delivery.terminate();
+}
+
+/** A letter as it is published. */
+function messageOf(stream: string, { delivery, reason, error }: DeadLetter) {
+  const { 'Nats-Msg-Id': messageId, ...original } = delivery.headers;
+  const headers: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(original).filter(([name]) => !name.startsWith('Nats-'))),
+    [deadLetterHeaders.reason]: reason,
+    [deadLetterHeaders.error]: oneLine(error),
+    [deadLetterHeaders.subject]: delivery.subject,
+    [deadLetterHeaders.sequence]: String(delivery.sequence),
+    [deadLetterHeaders.deliveries]: String(delivery.deliveries),
+    ...(messageId ? { [deadLetterHeaders.messageId]: messageId } : {}),
+  };
+  return { subject: `${prefix}${stream}`, data: delivery.data, headers };
 }
 
 /** A header is one line of printable ASCII. */
@@ -64,11 +71,32 @@ function oneLine(text: string): string {
  * Reads what `putAside` published, in a form that the table takes: it has no NUL in its texts. An event that was
  * replayed and failed again is the letter it was before. Undefined: nobody put it aside. Never throws.
  */
-export function readLetter(message: Omit<Delivery, 'ack' | 'working' | 'terminate'>): SeenLetter | undefined {
-  const headers = mapText(message.headers, (text) => text.replaceAll('\0', '\ufffd'));
+export function readLetter(message: Message): SeenLetter | undefined {
+  const headers = cleaned(message.headers);
   const { [deadLetterHeaders.reason]: reason = '', [deadLetterHeaders.subject]: subject = '' } = headers;
   const streamSequence = wholeNumber(headers[deadLetterHeaders.sequence]);
   if (!/^[a-z_]{1,64}$/.test(reason) || subject === '' || streamSequence === undefined) return undefined;
+  return letterOf(message, headers, { reason, subject, streamSequence });
+}
+
+/**
+ * A letter that its stream does not take, as it would be read from there. It is seen when its own stream took it, so
+ * that it is the same when it is done again after a crash.
+ */
+export function unpublished(stream: string, letter: DeadLetter): SeenLetter {
+  const { sequence, takenAtMs, deliveries, subject } = letter.delivery;
+  const message = { ...messageOf(stream, letter), sequence, takenAtMs, deliveries };
+  const names = { reason: letter.reason, subject: withoutNul(subject), streamSequence: sequence };
+  return { ...letterOf(message, cleaned(message.headers), names), sequence: null };
+}
+
+type Message = Omit<Delivery, 'ack' | 'working' | 'terminate'>;
+
+function letterOf(
+  message: Message,
+  headers: Record<string, string>,
+  { reason, subject, streamSequence }: Pick<SeenLetter, 'reason' | 'subject' | 'streamSequence'>,
+): SeenLetter {
   const replay = readReplay(headers);
   const origin = replay?.origin ?? { stream: message.subject.slice(prefix.length), streamSequence };
   return {
@@ -86,8 +114,10 @@ export function readLetter(message: Omit<Delivery, 'ack' | 'working' | 'terminat
   };
 }
 
-function mapText(headers: Delivery['headers'], change: (text: string) => string): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [change(name), change(value)]));
+const withoutNul = (text: string): string => text.replaceAll('\0', '\ufffd');
+
+function cleaned(headers: Delivery['headers']): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [withoutNul(name), withoutNul(value)]));
 }
 
 function wholeNumber(text = ''): number | undefined {

@@ -1,12 +1,14 @@
+import type { DeadLetterStore } from '../features/dead-letter-store.ts';
 import type { EventStore, StoredEvent } from '../features/event-store.ts';
 import { type Bus, BusError, type Delivery, type Durable } from '../platform/bus.ts';
-import { type DeadLetter, putAside } from './dead-letters.ts';
+import { type DeadLetter, putAside, unpublished } from './dead-letters.ts';
 import type { Decode } from './decode.ts';
 import { storeRows, type WaitDeps, waitOut } from './store-rows.ts';
 
 export interface StoreBatchDeps extends WaitDeps {
   readonly bus: Bus;
   readonly eventStore: EventStore;
+  readonly deadLetterStore: Pick<DeadLetterStore, 'store'>;
   readonly decode: Decode;
 }
 
@@ -46,15 +48,32 @@ export async function storeBatch(
 }
 
 async function bury(deps: StoreBatchDeps, durable: Durable, letter: DeadLetter): Promise<void> {
-  await waitOut(
-    deps,
-    'bus',
-    () => putAside(deps.bus, durable, letter),
-    (error) => error instanceof BusError,
-  );
+  const isBusError = (kind: BusError['kind']) => (error: unknown) => error instanceof BusError && error.kind === kind;
+  try {
+    await waitOut(deps, 'bus', () => putAside(deps.bus, durable, letter), isBusError('unavailable'));
+  } catch (error) {
+    if (!isBusError('refused')(error)) throw error;
+    await storeAlone(deps, durable, letter);
+  }
   const { reason, delivery } = letter;
   deps.log.warn(
     { durable: durable.name, subject: delivery.subject, sequence: delivery.sequence, reason },
     'dead letter',
   );
+}
+
+/**
+ * A letter that the bus refuses, such as one that is too large for it with the headers that tell why, is in the table
+ * alone. What that refuses too stays where it came from: others wait behind it.
+ */
+async function storeAlone(deps: StoreBatchDeps, durable: Durable, letter: DeadLetter): Promise<void> {
+  const { delivery } = letter;
+  const refused = await storeRows(deps, [unpublished(durable.stream, letter)], async (letters) => {
+    await deps.deadLetterStore.store(letters);
+  });
+  for (const { error } of refused) {
+    const message = { durable: durable.name, sequence: delivery.sequence, error: String(error) };
+    deps.log.error(message, 'a dead letter is in the stream of its event alone');
+  }
+  delivery.terminate();
 }

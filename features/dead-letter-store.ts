@@ -20,11 +20,11 @@ export interface DeadLetter {
   readonly deliveries: number;
 }
 
-/** One message of the stream `deadletters`. */
+/** One message of the stream `deadletters`, or what that stream did not take. */
 export interface SeenLetter extends DeadLetter {
   readonly seenAtMs: number;
-  /** Its place in that stream. */
-  readonly sequence: number;
+  /** Its place in that stream. Null: it has none. */
+  readonly sequence: number | null;
 }
 
 /** What all messages about one letter add up to. */
@@ -53,7 +53,7 @@ export type Place = Pick<StoredLetter, 'lastSeenAtMs' | 'id'>;
 export interface DeadLetterStore {
   /**
    * Adds messages, all or nothing; the same message again adds nothing, in any order. Those of erased people are left
-   * out: returns their sequences. Errors are those of the database.
+   * out: returns their sequences, as far as they have one. Errors are those of the database.
    */
   store(letters: readonly SeenLetter[]): Promise<readonly number[]>;
   /** A page of letters after a place, the last seen first: at most `limit`, and no more than a response may hold. */
@@ -164,7 +164,7 @@ const storeLetters = `
     SELECT id, ${first('stream')}, ${first('stream_sequence')}, ${first('subject')}, ${first('headers')},
       ${first('data')}::bytea, ${last('event_id')}, ${last('user_id')}, ${last('reason')}, ${last('error')},
       ${last('deliveries')}, ${instant('min(seen_at)')}, ${instant('max(seen_at)')},
-      array_agg(DISTINCT sequence ORDER BY sequence)
+      coalesce(array_agg(DISTINCT sequence ORDER BY sequence) FILTER (WHERE sequence IS NOT NULL), '{}')
     FROM seen WHERE user_id IS NULL OR user_id NOT IN (SELECT user_id FROM erased)
     GROUP BY id ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
@@ -174,7 +174,7 @@ const storeLetters = `
       last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
       sequences = ARRAY(SELECT DISTINCT unnest(d.sequences || excluded.sequences) AS sequence ORDER BY sequence)
   )
-  SELECT ARRAY(SELECT sequence::text FROM seen JOIN erased USING (user_id)) AS erased`;
+  SELECT ARRAY(SELECT sequence::text FROM seen JOIN erased USING (user_id) WHERE sequence IS NOT NULL) AS erased`;
 
 /** The values of `matches`. */
 function filterValues({ reasons, subject, seenFromMs, seenBeforeMs, includeReplayed }: LetterFilter): unknown[] {

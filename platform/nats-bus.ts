@@ -53,10 +53,11 @@ export async function openBus(options: BusOptions): Promise<Bus> {
   return {
     async ensureStreams(streams) {
       const manager = await connection.jetstreamManager();
-      for (const { name, subjects, maxAgeMs } of streams) {
+      for (const { name, subjects, maxAgeMs, maxMessageBytes = -1 } of streams) {
         const settings = {
           subjects: [...subjects],
           max_age: nanos(maxAgeMs),
+          max_msg_size: maxMessageBytes,
           duplicate_window: nanos(duplicateWindowMs),
         };
         const exists = await manager.streams.info(name).then(() => true, onlyNotFound);

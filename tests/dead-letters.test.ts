@@ -4,6 +4,7 @@ import { create, type MessageInitShape, toBinary, toJsonString } from '@bufbuild
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import fc from 'fast-check';
+import { connect as connectNats, type StreamConfig } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { putAside } from '../consumers/dead-letters.ts';
 import { createDeadLetterStore, type SeenLetter } from '../features/dead-letter-store.ts';
@@ -13,6 +14,7 @@ import { namesOfDeadLetterReason } from '../gen/proto/oo/contract.ts';
 import { DeadLetterReason } from '../gen/proto/oo/events/v1/dead_letter_pb.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { namedId, newId } from '../platform/ids.ts';
+import { streams } from '../platform/streams.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { createContext } from '../server/context.ts';
 import { createServer } from '../server/create-server.ts';
@@ -209,6 +211,82 @@ describe('a dead letter', () => {
     await loop.database.query('ALTER TABLE dead_letters DROP CONSTRAINT picky');
   });
 
+  /** A stream as it was before it had this limit. */
+  async function limit(stream: string, change: Partial<StreamConfig>): Promise<void> {
+    const connection = await connectNats({ servers: loop.nats.url });
+    await (await connection.jetstreamManager()).streams.update(stream, change);
+    await connection.close();
+  }
+
+  /** Larger than a message may be, once it says why it was put aside. */
+  const tooLarge = (userId: string) => {
+    const headers = { 'X-Own': 'x'.repeat(2_000) };
+    return { headers, data: encode({ userId, producer: 'p'.repeat(1_048_576 - 2_000 - 300) }) };
+  };
+
+  it('of an event as large as its stream takes is put aside like any other; a larger event is refused', async () => {
+    const { maxMessageBytes } = streams.signals;
+    const subject = 'signals.as.large';
+    const before = await loop.messages('deadletters');
+    await publish(subject, Buffer.alloc(maxMessageBytes - 100));
+    const larger = publish(subject, Buffer.alloc(maxMessageBytes));
+    await expect(larger).rejects.toMatchObject({ name: 'BusError', kind: 'refused' });
+    await loop.drained();
+    expect(await list({ subject })).toHaveLength(1);
+    expect(await loop.messages('deadletters')).toBe(before + 1);
+  });
+
+  it('that is too large for its stream is in the table alone, can be replayed and erased, and holds up nobody', async () => {
+    const subject = 'signals.too.large';
+    const rows = async () =>
+      (await rowsOf(loop.database, 'dead_letters', 'id')).filter((row) => row.subject === subject);
+    await limit('signals', { max_msg_size: -1 });
+    const { headers, data } = tooLarge('somebody large');
+    const before = await loop.messages('deadletters');
+    const [{ sequence }] = await Promise.all([publish(subject, data, headers), bury(1, 'signals.after.large')]);
+    await loop.drained();
+    expect(await list({ subject: 'signals.after.large' })).toHaveLength(1);
+    expect(await loop.messages('deadletters')).toBe(before + 1); // that one
+    const [letter, ...others] = await list({ subject });
+    expect(others).toEqual([]);
+    expect(letter).toMatchObject({
+      streamSequence: BigInt(sequence),
+      deliveries: 1,
+      reason: DeadLetterReason.RULE_VIOLATED,
+      headers: { ...headers, 'Nats-Msg-Id': expect.any(String) },
+    });
+    expect(letter?.error).not.toBe('');
+    expect(Buffer.from(letter?.data ?? []).equals(data)).toBe(true);
+    expect(await rows()).toMatchObject([{ stream: 'signals', user_id: 'somebody large', sequences: [] }]);
+
+    expect(await replay({ subject })).toEqual([1, 1]); // smaller now, without the headers
+    expect(await list({ subject })).toMatchObject([
+      { id: letter?.id, headers: letter?.headers, firstSeenAt: letter?.firstSeenAt },
+    ]);
+    expect(await rows()).toMatchObject([{ sequences: [before + 2] }]);
+
+    await admin.eraseUser({ userId: 'somebody large', reason: 'asked' });
+    await publish(subject, data, headers);
+    await loop.drained();
+    expect(await rows()).toEqual([]);
+    expect(await loop.messages('deadletters')).toBe(before + 1);
+    await limit('signals', { max_msg_size: streams.signals.maxMessageBytes });
+  });
+
+  it('that neither its stream nor the table takes stays in the stream of its event, and holds up nobody', async () => {
+    const subject = 'signals.refused.large';
+    await loop.database.query(`ALTER TABLE dead_letters ADD CONSTRAINT picky CHECK (subject <> '${subject}')`);
+    await limit('signals', { max_msg_size: -1 });
+    const { headers, data } = tooLarge('somebody');
+    const { sequence } = await publish(subject, data, headers);
+    await bury(1, 'signals.after.refused');
+    expect(await list({ subject: 'signals.after.refused' })).toHaveLength(1);
+    expect(await list({ subject })).toEqual([]);
+    expect(Buffer.from((await loop.bus.read('signals', sequence)).data).equals(data)).toBe(true);
+    await limit('signals', { max_msg_size: streams.signals.maxMessageBytes });
+    await loop.database.query('ALTER TABLE dead_letters DROP CONSTRAINT picky');
+  });
+
   it.each(['X Y: v', 'X: a\nb', 'X: a\rb', 'Xé: v', ': v', 'no colon'])(
     'with headers that no library reads, such as %j, holds up nobody',
     async (line) => {
@@ -272,6 +350,21 @@ describe('a dead letter', () => {
     });
     expect((await Promise.allSettled(work)).filter(({ status }) => status === 'rejected')).toEqual([]);
     await loop.database.query("DELETE FROM dead_letters WHERE subject LIKE 'signals.adds.up%'");
+  });
+
+  it.each([
+    ['before it was last seen', [-1], 1],
+    ['when it was last seen', [0], 0],
+    ['after it was last seen', [1], 0],
+    ['after it was last seen, though what comes in last says otherwise', [1, -1], 0],
+  ])('that was replayed %s matches as often as it waits for one', async (_, replays, matched) => {
+    const store = createDeadLetterStore(loop.database);
+    const letter = { ...said(1, 1), subject: 'signals.marked' };
+    await store.store([letter]);
+    for (const ms of replays) await store.markReplayed([{ id: letter.id, atMs: letter.seenAtMs + ms }]);
+    expect(await store.find({ subject: letter.subject, includeReplayed: false }, 0)).toMatchObject({ matched });
+    expect(await store.find({ subject: letter.subject, includeReplayed: true }, 0)).toMatchObject({ matched: 1 });
+    await loop.database.query('DELETE FROM dead_letters WHERE id = $1', [letter.id]);
   });
 
   it('that was put aside twice is one row, whichever message about it comes first', async () => {

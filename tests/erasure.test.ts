@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EventInit } from '../client/index.ts';
 import { durablesOf } from '../consumers/durables.ts';
 import { runConsumers } from '../consumers/run-consumers.ts';
-import { createDeadLetterStore } from '../features/dead-letter-store.ts';
+import { createDeadLetterStore, type SeenLetter } from '../features/dead-letter-store.ts';
 import { createErasureStore, personalTables } from '../features/erasure-store.ts';
 import { createEventStore, type EventStore, type StoredEvent } from '../features/event-store.ts';
 import { BadRequestSchema, ErrorInfoSchema } from '../gen/proto/google/rpc/error_details_pb.ts';
@@ -293,7 +293,7 @@ describe('a person who is erased', () => {
 
   it('leaves no trace in a rebuild: it stands at the person before, or nowhere once it is done', async () => {
     const before = `${anna} `; // between the two
-    for (const userId of [anna, `${before}z`])
+    for (const userId of ['a', anna, `${before}z`])
       await loop.publisher.publish({ userId, payload: { case: 'tipServed', value: tip } });
     await loop.drained();
     await loop.database.query(
@@ -460,6 +460,74 @@ describe('an erasure that cannot be done now', () => {
     expect(await erasureOf(loop.database, anna)).toEqual([]);
     await admin.eraseUser({ userId: anna, reason: 'asked' });
     expect(await tracesOf(loop.database, anna)).toEqual([]);
+  });
+});
+
+describe('dead letters that are stored or replayed while people are erased', () => {
+  const letterOf = (userId: string, nth = 0): SeenLetter => ({
+    id: `0190a5d2-7b1c-8cc0-8a5e-${String(nth).padStart(12, '0')}`,
+    stream: 'signals',
+    streamSequence: 1,
+    subject: 'signals.raced',
+    headers: {},
+    data: new Uint8Array(),
+    eventId: null,
+    userId,
+    reason: 'undecodable',
+    error: '',
+    deliveries: 1,
+    seenAtMs: 1,
+    sequence: 900_000,
+  });
+  const isSomebodyWaiting = () => waitFor('somebody to wait', () => isWaitedFor(loop.database));
+  const begin = async () => {
+    const client = await loop.database.connect();
+    await client.query('BEGIN');
+    return client;
+  };
+
+  it('wait for an erasure that is under way, and are refused', async () => {
+    const letters = createDeadLetterStore(loop.database);
+    let storing: Promise<readonly number[]> | undefined;
+    await createErasureStore(loop.database).erase(anna, 'asked', async () => {
+      storing = letters.store([letterOf(anna)]);
+      await Promise.race([storing, isSomebodyWaiting()]);
+    });
+    expect(await storing).toEqual([900_000]); // to be removed from the stream, where the erasure did not look
+    expect(await tracesOf(loop.database, anna)).toEqual([]);
+  });
+
+  it('are waited for by an erasure that begins later, and go with it', async () => {
+    const other = await begin();
+    await createDeadLetterStore(other).store([letterOf(ben)]);
+    const storing = createDeadLetterStore(loop.database).store([letterOf(anna)]); // waits for the row of the same id
+    await isSomebodyWaiting();
+    const erasing = createErasureStore(loop.database).erase(anna, 'asked', async () => {});
+    await Promise.race([erasing, sleep(300)]);
+    await other.query('ROLLBACK');
+    other.release();
+    await Promise.all([storing, erasing]);
+    expect(await rowsAbout(loop.database, anna)).toMatchObject({ dead_letters: [] });
+  });
+
+  it('are locked in the order in which a replay marks them: neither dies in a deadlock', async () => {
+    const letters = [2, 1].map((nth) => letterOf(anna, nth));
+    for (const letter of letters) await createDeadLetterStore(loop.database).store([letter]);
+    const replay = await begin();
+    const lock = (letter: SeenLetter | undefined) =>
+      replay.query('SELECT FROM dead_letters WHERE id = $1 FOR UPDATE NOWAIT', [letter?.id]);
+    await lock(letters[1]);
+    const erasing = createErasureStore(loop.database).erase(anna, 'asked', async () => {});
+    await isSomebodyWaiting();
+    const isFree = await lock(letters[0]).then(
+      () => true,
+      () => false,
+    );
+    await replay.query('ROLLBACK');
+    replay.release();
+    await erasing;
+    expect(isFree).toBe(true);
+    expect(await rowsAbout(loop.database, anna)).toMatchObject({ dead_letters: [] });
   });
 });
 

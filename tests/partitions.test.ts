@@ -173,6 +173,20 @@ describe('dropping months', () => {
     expect((await database.query('SELECT FROM event_ids')).rows).toHaveLength(4);
   });
 
+  it('adds up what a month held that comes again, such as under a clock that was set back', async () => {
+    await ensurePartitions(database, january);
+    for (const events of [1, 2]) {
+      const again = Array.from({ length: events }, () => shown('anna', january));
+      await storePatiently(store, again);
+      for (const { eventId } of again) await storedOn(database, eventId, '2026-01-20');
+      await ensurePartitions(database, Date.UTC(2026 + events, 0, 1)); // makes what is missing, that month included
+      await dropPartitions(database, { keepMonths: 1, nowMs: Date.UTC(2026, 2, 1) });
+      expect(await eventsByPartition()).toEqual({});
+    }
+    const { rows } = await database.query('SELECT name, events::int FROM dropped_partitions');
+    expect(rows).toEqual([{ name: 'events_2026_01', events: 3 }]);
+  });
+
   it('is done once by many who ask at the same time, while events are stored and read', async () => {
     await ensurePartitions(database, january);
     const events = Array.from({ length: 30 }, () => shown('anna', january));

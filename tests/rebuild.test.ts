@@ -49,6 +49,14 @@ function run(options: Partial<RebuildOptions> = {}, signal = new AbortController
   return rebuild({ database, deltas, signal, random: Math.random }, { scope: everything, ...options });
 }
 
+/** One person after the other, and stops after so many. */
+function runUntil(count: number): Promise<RebuildResult> {
+  const stop = new AbortController();
+  const onProgress = ({ people }: { people: number }) => people === count && stop.abort();
+  const deps = { database, deltas, signal: stop.signal, random: Math.random, onProgress };
+  return rebuild(deps, { scope: everything, peopleAtOnce: 1 });
+}
+
 const noonMs = Date.UTC(2026, 1, 14, 12);
 const sample = (userIds: readonly string[], length: number, seed: number): readonly Envelope[] =>
   fc.sample(anyEvents(userIds, { minLength: length, maxLength: length }), { numRuns: 1, seed })[0] ?? [];
@@ -119,6 +127,12 @@ describe('a rebuild', () => {
     expect(await rowVersions(database)).toEqual(before);
     expect(await rebuildRows()).toMatchObject([{ people: '3', events: '200', rows_changed: '0', done_up_to: '' }]);
     expect(await rebuildRows()).toMatchObject([{ finished_at: expect.any(Date) }]);
+  });
+
+  it('counts each event once, also of people with more of them than are read at once', async () => {
+    const events = ['anna', 'ben'].flatMap((userId) => Array.from({ length: 2_001 }, () => shown(userId, noonMs)));
+    await storePatiently(store, events);
+    expect(await run({ isDryRun: true })).toMatchObject({ events: events.length, changes: {} });
   });
 
   it('shows a person as they were or as they must be, and nothing between', slow, async () => {
@@ -255,12 +269,7 @@ describe('a rebuild', () => {
 
   it('continues where it was stopped, unless it is told to begin anew', async () => {
     await storePatiently(store, sample(['a', 'b', 'c', 'd'], 100, 6));
-    const stop = new AbortController();
-    const deps = { database, deltas, random: Math.random };
-    const onProgress = ({ people }: { people: number }) => people === 2 && stop.abort();
-    const options = { scope: everything, peopleAtOnce: 1 };
-    const stopped = await rebuild({ ...deps, signal: stop.signal, onProgress }, options);
-    expect(stopped).toMatchObject({ isFinished: false, people: 2 });
+    expect(await runUntil(2)).toMatchObject({ isFinished: false, people: 2 });
     expect(await rebuildRows()).toMatchObject([{ done_up_to: 'b', finished_at: null }]);
 
     await database.query("UPDATE user_daily SET served = 9 WHERE user_id IN ('a', 'd')");
@@ -272,10 +281,21 @@ describe('a rebuild', () => {
       (await database.query<{ user_id: string }>('SELECT DISTINCT user_id FROM user_daily WHERE served = 9')).rows;
     expect(await wrongOnes()).toEqual([{ user_id: 'a' }]);
 
-    await rebuild({ ...deps, signal: AbortSignal.abort(), onProgress }, options); // a new one, stopped at once
-    await run({ restart: true });
+    await runUntil(2); // a new one
+    await database.query("UPDATE user_daily SET served = 9 WHERE user_id IN ('a', 'd')");
+    const anew = await run({ restart: true });
+    expect(anew).toMatchObject({ isFinished: true, people: 4, events: 100, continuedFrom: undefined });
     expect(await wrongOnes()).toEqual([]);
-    expect(await rebuildRows()).toHaveLength(3);
+    expect((await rebuildRows()).map(({ people }) => people)).toEqual(['4', '4', '4']);
+  });
+
+  it('is not continued by a build whose tables have other columns', async () => {
+    await storePatiently(store, [shown('anna', noonMs), shown('ben', noonMs)]);
+    await runUntil(1);
+    await database.query("UPDATE rebuilds SET scope = regexp_replace(scope, '[0-9a-f]{8}', 'deadbeef')");
+    await database.query('UPDATE user_daily SET served = 9');
+    expect(await run()).toMatchObject({ isFinished: true, people: 2, continuedFrom: undefined });
+    expect(await run({ isDryRun: true })).toMatchObject({ changes: {} });
   });
 
   it('can run twice at once: both do the same rebuild', async () => {
@@ -285,6 +305,24 @@ describe('a rebuild', () => {
     const results = await Promise.all([run({ peopleAtOnce: 1 }), run({ peopleAtOnce: 1 })]);
     expect(results.map(({ isFinished }) => isFinished)).toEqual([true, true]);
     expect(await tableRows(database)).toEqual(right);
+    expect(await rebuildRows()).toMatchObject([{ people: '6', events: '200', finished_at: expect.any(Date) }]); // each once
+  });
+
+  it('goes on where another run of it has come meanwhile', async () => {
+    await storePatiently(store, sample(['a', 'b', 'c', 'd', 'e', 'f'], 200, 7));
+    await runUntil(1);
+    await database.query('UPDATE user_daily SET served = 9');
+    const other = await database.connect();
+    await other.query('BEGIN');
+    await other.query("UPDATE rebuilds SET done_up_to = 'd', people = 4");
+    const rebuilding = run({ peopleAtOnce: 1 }); // has read that it continues after the first
+    await waitFor('the rebuild to wait', () => isWaitedFor(database));
+    await other.query('COMMIT');
+    other.release();
+    expect(await rebuilding).toMatchObject({ isFinished: true });
+    expect(await rebuildRows()).toMatchObject([{ people: '6', finished_at: expect.any(Date) }]);
+    const { rows } = await database.query('SELECT DISTINCT user_id FROM user_daily WHERE served = 9 ORDER BY 1');
+    expect(rows.map(({ user_id }) => user_id)).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('never brings back a person who is being erased', async () => {
