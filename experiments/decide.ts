@@ -1,53 +1,73 @@
 import type { Vector } from '../features/vector.ts';
-import { pick, seedOf, uniform } from './draw.ts';
-import { estimate, type Policy } from './policies/policy.ts';
+import { type Draws, pick, policyDraws, seedOf, uniform } from './draw.ts';
+import { emptyModel, fitModel, type Refusal, type Statistics } from './linear-model.ts';
+import type { Outcome, Policy } from './policies/policy.ts';
 import { random } from './policies/random.ts';
 
-export interface Decision {
+export interface Decision extends Outcome {
   readonly policy: Policy;
-  /** One for each candidate, in order. */
-  readonly scores: readonly number[];
-  /** One for each candidate, in order. They sum to 1 within 1e-12. */
-  readonly propensities: readonly number[];
+  /** The version of what the policy started to learn from. Empty: it learns nothing. */
+  readonly modelVersion: string;
+  /** What it has learnt: a weight for each entry of the vectors, 0 for one it does not read. Empty: it estimates nothing. */
+  readonly weights: readonly number[];
   readonly seed: bigint;
   readonly draw: number;
   /** Index of the candidate that was chosen. */
   readonly chosen: number;
-  /** Whether the policy failed and `random` decided in its place. */
-  readonly fellBack: boolean;
+  /** Why `random` decided in the place of the policy that was asked. Undefined: that one decided. */
+  readonly failure: Failure | undefined;
+}
+
+/** Statistics that are not served, or a policy that gave no proper distribution. */
+export type Failure = Refusal | { readonly kind: 'improper' };
+
+/** All that was learnt, at one instant. */
+export interface Learnt {
+  readonly person: Statistics;
+  readonly population: Statistics;
 }
 
 /**
- * Chooses one of the candidates. Pure: the same policy, vectors and request id give the same decision, bit for bit, on
- * every replica and in every replay.
+ * Chooses one of the candidates. Pure: the same policy, vectors, request id and statistics give the same decision, bit for
+ * bit, on every replica and in every replay.
  */
-export function decide(policy: Policy, vectors: readonly Vector[], requestId: string): Decision {
-  const { scores, propensities, fellBack } = evaluate(policy, vectors);
+export function decide(policy: Policy, vectors: readonly Vector[], requestId: string, learnt: Learnt): Decision {
+  const evaluation = evaluate(policy, vectors, learnt, policyDraws(requestId, policy));
   const seed = seedOf(requestId);
   const draw = uniform(seed, 0);
-  return {
-    policy: fellBack ? random : policy,
-    scores,
-    propensities,
-    seed,
-    draw,
-    chosen: pick(propensities, draw),
-    fellBack,
-  };
+  return { ...evaluation, seed, draw, chosen: pick(evaluation.propensities, draw) };
 }
 
-/** A policy that yields no proper distribution must not decide about people: `random` does, and says so. */
-function evaluate(policy: Policy, vectors: readonly Vector[]) {
-  const scores = vectors.map((vector) => estimate(policy.weights, vector));
-  if (scores.every(Number.isFinite)) {
-    const propensities = policy.probabilities(scores);
-    if (isDistribution(propensities, vectors.length)) return { scores, propensities, fellBack: false };
-  }
-  const zeros = vectors.map(() => 0);
-  return { scores: zeros, propensities: random.probabilities(zeros), fellBack: true };
+type Evaluation = Omit<Decision, 'seed' | 'draw' | 'chosen'>;
+
+function evaluate(
+  policy: Policy,
+  vectors: readonly Vector[],
+  { person, population }: Learnt,
+  draws: Draws,
+): Evaluation {
+  const { learning } = policy;
+  const model = learning ? fitModel(person, population, learning.prior, learning) : emptyModel;
+  if (model.kind === 'refused') return fallBack(vectors, draws, model);
+  const outcome = policy.choose(model, vectors, draws);
+  if (!isProper(outcome, vectors.length, policy.leastPropensity(vectors.length)))
+    return fallBack(vectors, draws, { kind: 'improper' });
+  const weights = model.mean.length === 0 ? [] : (vectors[0]?.map((_, i) => model.mean[i] ?? 0) ?? []);
+  return { ...outcome, policy, modelVersion: learning?.prior.version ?? '', weights, failure: undefined };
 }
 
-function isDistribution(values: readonly number[], length: number): boolean {
-  const total = values.reduce((sum, value) => sum + value, 0);
-  return values.length === length && values.every((value) => value >= 0 && value <= 1) && Math.abs(total - 1) <= 1e-12;
+/** A policy that fails must not decide about people: `random` does, and says so. */
+function fallBack(vectors: readonly Vector[], draws: Draws, failure: Failure): Evaluation {
+  return { ...random.choose(emptyModel, vectors, draws), policy: random, modelVersion: '', weights: [], failure };
+}
+
+function isProper({ scores, propensities }: Outcome, length: number, least: number): boolean {
+  const total = propensities.reduce((sum, value) => sum + value, 0);
+  return (
+    scores.length === length &&
+    scores.every(Number.isFinite) &&
+    propensities.length === length &&
+    propensities.every((value) => value >= least && value <= 1) &&
+    Math.abs(total - 1) <= 1e-12
+  );
 }

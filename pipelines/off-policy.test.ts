@@ -42,19 +42,16 @@ describe('evaluateLog', () => {
   });
 
   it('gives each of our policies the probabilities with which it would decide', async () => {
+    const weights = egreedyV2.learning?.prior.mean ?? [];
     const vectors = [
-      egreedyV2.weights.map(() => 0),
-      egreedyV2.weights.map((weight) => Math.sign(weight) * 4096),
-      egreedyV2.weights.map((weight) => Math.sign(weight) * 2048),
+      weights.map(() => 0),
+      weights.map((weight) => Math.sign(weight) * 4096),
+      weights.map((weight) => Math.sign(weight) * 2048),
     ];
     const line = { ...withoutTarget, propensities: [0.5, 0.25, 0.25], vectors };
     const meanWeight = async (policy: LogOptions['policy'], chosen: number) =>
       (await evaluate([{ ...line, chosen }], { policy })).spread.meanWeight;
-    expect(vectors.map((vector) => estimate(egreedyV2.weights, vector))).toEqual([
-      0,
-      expect.any(Number),
-      expect.any(Number),
-    ]);
+    expect(vectors.map((vector) => estimate(weights, vector))).toEqual([0, expect.any(Number), expect.any(Number)]);
     expect(await meanWeight(egreedyV2, 1)).toBeCloseTo((0.9 + 0.1 / 3) / 0.25, 12);
     expect(await meanWeight(egreedyV2, 2)).toBeCloseTo(0.1 / 3 / 0.25, 12);
     expect(await meanWeight(random, 0)).toBeCloseTo(1 / 3 / 0.5, 12);

@@ -1,4 +1,5 @@
 import { decide } from '../experiments/decide.ts';
+import { noStatistics } from '../experiments/linear-model.ts';
 import { estimatorsFor } from '../experiments/off-policy/estimators.ts';
 import { type Options, type Report, startEvaluation } from '../experiments/off-policy/evaluate.ts';
 import { type RewardModel, startRewardModel } from '../experiments/off-policy/reward-model.ts';
@@ -11,6 +12,7 @@ import {
   toRow,
 } from '../experiments/off-policy/row.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
+import { vectorNames } from '../features/vector.ts';
 import type { CandidatesLine, LogLine } from './bandit-log.ts';
 
 export interface LogOptions extends Options {
@@ -75,15 +77,17 @@ function rowOf(line: LogLine, policy: Policy | undefined, model?: RewardModel): 
   return toRow(decision, model && vectors?.map((vector) => model.predict(user, vector)));
 }
 
+const nothing = { person: noStatistics(vectorNames.length), population: noStatistics(vectorNames.length) };
+
 /** As the service itself would have decided, with `random` in place of a policy that fails. */
 function probabilitiesOf(policy: Policy, { line, propensities, vectors }: CandidatesLine): readonly number[] {
-  const entries = policy.weights.length;
-  if (entries === 0) return decide(policy, vectors ?? propensities.map(() => []), '').propensities;
+  if (!policy.learning) return decide(policy, vectors ?? propensities.map(() => []), '', nothing).propensities;
   if (!vectors) throw new RefusedLog(`line ${line}: no column vectors, which ${policy.name} decides on`);
+  const entries = vectorNames.length;
   const wrong = vectors.find((vector) => vector.length !== entries);
   if (wrong)
     throw new RefusedLog(`line ${line}, column vectors: ${wrong.length} entries, but ${policy.name} knows ${entries}`);
-  return decide(policy, vectors, '').propensities;
+  return decide(policy, vectors, '', nothing).propensities;
 }
 
 const columnsOfFields: Readonly<Record<string, string>> = {

@@ -2,6 +2,7 @@ import { clone, create } from '@bufbuild/protobuf';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { decide } from '../experiments/decide.ts';
+import { noStatistics } from '../experiments/linear-model.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import { type Buckets, noBuckets } from '../features/buckets.ts';
@@ -9,7 +10,7 @@ import { readMoment } from '../features/moment.ts';
 import { type FeastReadings, readProfile } from '../features/profile.ts';
 import { parseSnapshot } from '../features/snapshot.ts';
 import { toTimestamp } from '../features/time.ts';
-import { encodeVectors } from '../features/vector.ts';
+import { encodeVectors, vectorNames } from '../features/vector.ts';
 import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import {
@@ -33,6 +34,7 @@ const buckets: Buckets = {
 };
 const feast: FeastReadings = new Map([['tip_volume_30d', { value: 9, asOfMs: nowMs - 2 * dayMs }]]);
 const supplied = create(ProfileFeaturesSchema, { dismissRate30d: 0.5, preferredHour: 7 });
+const nothing = noStatistics(vectorNames.length);
 const candidates = [
   { isOverdue: true, taskAgeDays: 9, priority: 4 },
   { isOverdue: false, taskAgeDays: 0, priority: 1 },
@@ -60,7 +62,7 @@ function decisionOf({
     request: create(ScoreRequestSchema, { requestId, userId: 'u', candidates: [{ id: 'a' }, { id: 'b' }] }),
     requestHash: new Uint8Array(32),
     vectors,
-    decision: decide(policy, vectors, requestId),
+    decision: decide(policy, vectors, requestId, { person: nothing, population: nothing }),
     moment,
     readings: [...profile, ...moment.readings],
     snapshot,
@@ -352,8 +354,10 @@ describe('what was changed is found, where it was changed', () => {
   });
 
   it('of a model that was learnt since, the weights are taken from the log, and what follows from them is compared', () => {
-    const model = { ...egreedyV2, modelVersion: 'learnt-2', weights: egreedyV2.weights.map((weight) => weight / 2) };
-    const decision = decisionOf({ policy: model });
+    const { learning } = egreedyV2;
+    if (!learning) throw new Error('learns nothing');
+    const prior = { ...learning.prior, version: 'learnt-2', mean: learning.prior.mean.map((weight) => weight / 2) };
+    const decision = decisionOf({ policy: { ...egreedyV2, learning: { ...learning, prior } } });
     expect(wrongIn(past(decision))).toEqual([]);
     decision.weights[7] = 0.5;
     expect(wrongIn(past(decision))).toEqual(['decision score mismatch']);

@@ -1,5 +1,7 @@
 import { decide } from '../experiments/decide.ts';
+import { noStatistics } from '../experiments/linear-model.ts';
 import { policies } from '../experiments/policies/index.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
 import type { FeatureReading } from '../features/profile.ts';
 import { isOfCandidate } from '../features/vector.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
@@ -94,9 +96,12 @@ function compareSnapshot({ snapshot, degradations }: TipScored, isSnapshot: bool
 function compareReplay(decision: TipScored): Comparison[] {
   const policy = policies.get(decision.policy);
   if (!policy || !isReplayable(decision)) return [];
+  const { learning } = policy;
   const { requestId, tipId, weights, modelVersion, candidates, seed, draw } = decision;
   const vectors = candidates.map(({ vector }) => vector);
-  const again = decide({ ...policy, weights, modelVersion }, vectors, requestId);
+  const nothing = noStatistics(weights.length);
+  const priorWeights = learning ? decision.vectorNames.map((_, i) => learning.prior.mean[i] ?? 0) : [];
+  const again = decide(startingFrom(policy, decision), vectors, requestId, { person: nothing, population: nothing });
   const same = (name: string, logged: unknown, recomputed: unknown): Comparison => {
     const verdict = isSame(logged, recomputed) ? 'match' : 'mismatch';
     return { part: 'decision', name, verdict, logged, recomputed };
@@ -104,12 +109,20 @@ function compareReplay(decision: TipScored): Comparison[] {
   const scores = candidates.map(({ score }) => score);
   const propensities = candidates.map(({ propensity }) => propensity);
   return [
-    ...(modelVersion === policy.modelVersion ? [same('weights', weights, policy.weights)] : []),
+    ...(modelVersion === (learning?.prior.version ?? '') ? [same('weights', weights, priorWeights)] : []),
     same('score', scores, again.scores),
     same('propensity', propensities, again.propensities),
     same('draw', [seed, draw], [again.seed, again.draw]),
     same('tip', tipId, candidates[again.chosen]?.tipId),
   ];
+}
+
+/** The policy with the logged weights as its prior: with nothing learnt it decides by exactly these. */
+function startingFrom(policy: Policy, { weights, modelVersion }: TipScored): Policy {
+  const { learning } = policy;
+  if (!learning) return policy;
+  const mean = weights.slice(0, learning.prior.mean.length);
+  return { ...policy, learning: { ...learning, prior: { ...learning.prior, version: modelVersion, mean } } };
 }
 
 function isSame(a: unknown, b: unknown): boolean {

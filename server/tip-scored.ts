@@ -32,7 +32,7 @@ export function toTipScored({
   snapshot,
   isFeastUnavailable,
 }: Scored): TipScored {
-  const { policy, scores, propensities } = decision;
+  const { policy, modelVersion, weights, scores, propensities } = decision;
   return create(TipScoredSchema, {
     requestId: request.requestId,
     requestHash,
@@ -50,8 +50,8 @@ export function toTipScored({
     })),
     policy: policy.name,
     policyVersion: policy.version,
-    modelVersion: policy.modelVersion,
-    weights: [...policy.weights],
+    modelVersion,
+    weights: [...weights],
     vectorNames: [...vectorNames],
     featureValues: readings.map(toFeatureValue),
     seed: decision.seed,
@@ -60,7 +60,7 @@ export function toTipScored({
     degradations: [
       ...(snapshot === '' ? [Degradation.PROFILE_UNAVAILABLE] : []),
       ...(isFeastUnavailable ? [Degradation.FEAST_UNAVAILABLE] : []),
-      ...(decision.fellBack ? [Degradation.POLICY_FALLBACK] : []),
+      ...(decision.failure ? [Degradation.POLICY_FALLBACK] : []),
     ],
     timeZone: moment.timeZone,
   });

@@ -6,6 +6,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import { createTipClient, type EventInit } from '../client/index.ts';
 import { deltas } from '../consumers/deltas.ts';
 import { storeStatement } from '../features/event-store.ts';
@@ -351,7 +352,7 @@ describe('the training set', () => {
         decision_id: decisionId,
         decided_at: new Date(toMs(occurredAt)).toISOString(),
         policy: 'egreedy-v2',
-        policy_version: '1;epsilon=0.1',
+        policy_version: egreedyV2.version,
         model_version: 'prior-1',
         ...named,
         candidates: 2,

@@ -3,6 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decide } from '../experiments/decide.ts';
+import { noStatistics } from '../experiments/linear-model.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
@@ -150,10 +151,12 @@ describe('a Score', () => {
     const { payload } = fromBinary(EnvelopeSchema, rows[0]?.envelope ?? Buffer.of());
     if (payload.case !== 'tipScored') throw new Error('no decision');
     const logged = payload.value;
+    const nothing = noStatistics(logged.vectorNames.length);
     const again = decide(
-      { ...egreedyV2, weights: logged.weights },
+      egreedyV2,
       logged.candidates.map(({ vector }) => vector),
       logged.requestId,
+      { person: nothing, population: nothing },
     );
     expect(logged).toMatchObject({
       tipId,

@@ -1,16 +1,30 @@
 import { unit, type Vector } from '../../features/vector.ts';
+import type { Draws } from '../draw.ts';
+import type { Model, Precisions, Prior } from '../linear-model.ts';
 
-/** A way to choose among candidates. Pure: the same vectors always get the same probabilities. */
+/** What a policy makes of candidates, or of arms. One number for each of them, in order. */
+export interface Outcome {
+  /** Estimates of the reward. Zeros: the policy estimates nothing. */
+  readonly scores: readonly number[];
+  /** Probabilities: for every one, never only for a winner. They sum to 1 within 1e-12. */
+  readonly propensities: readonly number[];
+}
+
+/** A way to choose among candidates. Pure: the same model, vectors and draws give the same outcome, bit for bit. */
 export interface Policy {
   readonly name: string;
-  /** Changes with the code and with every hyperparameter. */
+  /** Changes with the code, and names every hyperparameter. At most 64 characters. */
   readonly version: string;
-  /** The version of what was learnt. Empty: nothing is learnt. */
-  readonly modelVersion: string;
-  /** One weight for each entry of a vector. Empty: the policy estimates nothing. */
-  readonly weights: readonly number[];
-  /** A probability for every candidate, never only a winner. They sum to 1 within 1e-12. `scores` has one per vector. */
-  probabilities(scores: readonly number[]): readonly number[];
+  /** How it learns. Undefined: it learns nothing, and its model is empty. */
+  readonly learning: Learning | undefined;
+  /** What no propensity falls below, by the number of candidates. */
+  leastPropensity(candidates: number): number;
+  choose(model: Model, vectors: readonly Vector[], draws: Draws): Outcome;
+}
+
+export interface Learning extends Precisions {
+  /** Its number of entries is the model's: the policy reads that many entries of a vector, the first ones. */
+  readonly prior: Prior;
 }
 
 /** What each entry adds to a vector's score, in order. Empty: the policy estimates nothing. */
@@ -18,7 +32,13 @@ export function contributions(weights: readonly number[], vector: Vector): reado
   return weights.map((weight, i) => weight * (vector[i] ?? 0) * unit);
 }
 
-/** A policy's estimate of the reward of one vector. Zero: it estimates nothing. */
+/** A policy's estimate of the reward of one vector: the sum of its contributions, in order. */
 export function estimate(weights: readonly number[], vector: Vector): number {
-  return contributions(weights, vector).reduce((total, part) => total + part, 0);
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += (weights[i] ?? 0) * (vector[i] ?? 0) * unit;
+  return total;
+}
+
+export function estimates({ mean }: Model, vectors: readonly Vector[]): number[] {
+  return vectors.map((vector) => estimate(mean, vector));
 }

@@ -4,7 +4,10 @@ import type { Policy } from './policy.ts';
 export const random: Policy = {
   name: 'random',
   version: '1',
-  modelVersion: '',
-  weights: [],
-  probabilities: (scores) => scores.map(() => 1 / scores.length),
+  learning: undefined,
+  leastPropensity: (candidates) => 1 / candidates,
+  choose: (_model, vectors) => ({
+    scores: vectors.map(() => 0),
+    propensities: vectors.map(() => 1 / vectors.length),
+  }),
 };

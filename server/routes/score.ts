@@ -1,12 +1,13 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { decide } from '../../experiments/decide.ts';
+import { noStatistics } from '../../experiments/linear-model.ts';
 import type { Policy } from '../../experiments/policies/policy.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
 import type { Person, PersonStore } from '../../features/person-store.ts';
 import { type Profile, readProfile } from '../../features/profile.ts';
-import { encodeVectors } from '../../features/vector.ts';
+import { encodeVectors, vectorNames } from '../../features/vector.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { type ScoreRequest, ScoreRequestSchema, type ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -30,6 +31,8 @@ export interface ScoreDeps {
 /** A person as far as the store knows them in time. Undefined: it could not say. */
 export type PersonReader = (...asked: Parameters<PersonStore['read']>) => Promise<Person | undefined>;
 
+const nothing = noStatistics(vectorNames.length);
+
 /** Chooses one candidate, logs the decision, and only then answers. */
 export function createScore({ readPerson, readFeast, decisionLog, countSkew, policy, clock }: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
@@ -47,7 +50,7 @@ export function createScore({ readPerson, readFeast, decisionLog, countSkew, pol
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
-    const decision = decide(policy, vectors, request.requestId);
+    const decision = decide(policy, vectors, request.requestId, { person: nothing, population: nothing });
 
     const readings = [...profile, ...moment.readings];
     const scored = {
