@@ -77,18 +77,17 @@ describe('the pump', () => {
 
   it('counts only failures in a row: long work in between is none', async () => {
     let fetches = 0;
-    const messages = busOf(...[1, 2, 3].map(message)); // the third waits for room
     const bus: Pick<Bus, 'fetch'> = {
-      fetch: async (...args) => {
+      async fetch(_durable, _options, take) {
         if (++fetches % 2 === 0) throw new BusError('unavailable', 'a moment');
-        return messages.fetch(...args);
+        for (const sequence of fetches === 1 ? [1, 2, 3] : [fetches]) take(message(sequence)); // 3 waits for room
       },
     };
     const { done, stop } = run({ bus, giveUpAfterMs: 100, handle: () => sleep(300) });
     await sleep(1_500);
     stop();
     await expect(done).resolves.toBeUndefined();
-    expect(fetches).toBeGreaterThan(2);
+    expect(fetches).toBeGreaterThan(3);
   });
 
   it('ends when handling fails', async () => {
@@ -96,6 +95,73 @@ describe('the pump', () => {
       throw new Error('pointless');
     };
     await expect(run({ bus: busOf(message(1)), handle }).done).rejects.toThrow('pointless');
+  });
+
+  it.each([
+    { what: 'a full one is handled at once', count: 6, lingerMs: 60_000, early: [3, 3], late: [3, 3] },
+    { what: 'one that is not full lingers', count: 2, lingerMs: 50, early: [], late: [2] },
+    { what: 'one that lingers is handled when the pump is stopped', count: 2, lingerMs: 60_000, early: [], late: [2] },
+  ])('makes batches: $what', async ({ count, lingerMs, early, late }) => {
+    const sizes: number[] = [];
+    const handle = async (batch: readonly Delivery[]) => {
+      sizes.push(batch.length);
+    };
+    const bus: Pick<Bus, 'fetch'> = {
+      async fetch(_durable, { signal }, take) {
+        for (let i = 0; i < count; i++) take(message(i));
+        await once(signal, 'abort');
+      },
+    };
+    const { done, stop } = run({ bus, batchSize: 3, lingerMs, handle });
+    await sleep(10);
+    expect(sizes).toEqual(early);
+    if (lingerMs < 1_000) {
+      await sleep(lingerMs * 2);
+      expect(sizes).toEqual(late);
+    }
+    stop();
+    await done;
+    expect(sizes).toEqual(late);
+  });
+
+  it('fetches nothing while something waits for room, and says it is done only once all is settled', async () => {
+    let fetches = 0;
+    let isSettled = false;
+    const finish = Promise.withResolvers<void>();
+    const messages = busOf(...[1, 2].map(message));
+    const { done, stop } = run({
+      bus: {
+        fetch: (...args) => {
+          fetches++;
+          return messages.fetch(...args);
+        },
+      },
+      batchesInFlight: 1,
+      handle: async () => {
+        await finish.promise;
+        await sleep(20);
+        isSettled = true;
+      },
+    });
+    await sleep(50);
+    expect(fetches).toBe(1);
+    stop();
+    finish.resolve();
+    await done;
+    expect(isSettled).toBe(true);
+  });
+
+  it('does not ask without a pause a bus that fails', async () => {
+    let fetches = 0;
+    const fetch = async () => {
+      fetches++;
+      throw new BusError('unavailable', 'away');
+    };
+    const { done, stop } = run({ bus: { fetch } });
+    await sleep(300);
+    stop();
+    await expect(done).resolves.toBeUndefined(); // in the midst of a pause
+    expect(fetches).toBe(1);
   });
 
   it('handles a bounded number of batches at once, and one more where a batch has made room', async () => {

@@ -185,7 +185,7 @@ function readableHeaders(message: JsMsg): Record<string, string> {
  * several promises for each message.
  */
 function createFetch(jetstream: JetStreamClient): Bus['fetch'] {
-  const consumers = new Map<string, Consumer>(); // each look-up asks the server
+  const consumers = new Map<string, Consumer>(); // each look-up asks the server; not while messages come
 
   return async ({ stream, name }, { max, expiresMs, signal }, take) => {
     const problem = (error: unknown) => `durable ${name} of stream ${stream}: ${messageOf(error)}`;
@@ -206,9 +206,9 @@ function createFetch(jetstream: JetStreamClient): Bus['fetch'] {
     if (signal.aborted) stop();
     const error = await messages.closed();
     signal.removeEventListener('abort', stop);
-    if (!error) return;
-    consumers.delete(name);
-    throw new BusError('unavailable', problem(error));
+    // An empty fetch may be one that nobody answered, which looks the same: the next one asks.
+    if (error || messages.getReceived() === 0) consumers.delete(name);
+    if (error) throw new BusError('unavailable', problem(error));
   };
 }
 

@@ -27,7 +27,8 @@ export function uuidArray(values: readonly (string | null)[]): ArrayParameter {
   for (const value of values) {
     at = array.writeInt32BE(value === null ? -1 : uuidBytes, at);
     if (value === null) continue;
-    if (value.length !== 36 || array.write(value.replaceAll('-', ''), at, 'hex') !== uuidBytes)
+    const digits = value.replaceAll('-', '');
+    if (value.length !== 36 || digits.length !== 2 * uuidBytes || array.write(digits, at, 'hex') !== uuidBytes)
       throw new TypeError('not a UUID');
     at += uuidBytes;
   }

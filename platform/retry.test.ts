@@ -23,6 +23,19 @@ describe('retry', () => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
+  it('waits longer each time, but never longer than it may', async () => {
+    const at: number[] = [];
+    const work = failing(6);
+    const noting = () => {
+      at.push(performance.now());
+      return work();
+    };
+    await retry(noting, { ...options, firstMs: 20, maxMs: 80 });
+    const waits = at.slice(1).map((ms, i) => ms - (at[i] ?? 0));
+    for (const [i, leastMs] of [20, 40, 80, 80, 80, 80].entries()) expect(waits[i]).toBeGreaterThan(leastMs - 2);
+    expect(waits.reduce((sum, ms) => sum + ms)).toBeLessThan(1_000); // 1,260 if they went on growing
+  });
+
   it('throws at once what no waiting can mend', async () => {
     await expect(retry(failing(1, new Error('wrong')), { ...options, shouldRetry: () => false })).rejects.toThrow(
       'wrong',

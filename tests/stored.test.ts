@@ -96,6 +96,17 @@ describe('the tables', () => {
     expect(counts.reduce((sum, { stored }) => sum + stored, 0)).toBe(4_000);
   });
 
+  it('survive writers who meet the same people once each, in opposite orders', async () => {
+    const store = createEventStore(database);
+    const [event] = fc.sample(anyPersonEvent(), { numRuns: 1, seed: 7 }) as [Envelope];
+    const batch = Array.from({ length: 300 }, (_, i) => ({ ...event, userId: `meeting-${i}` }));
+    const writers = Array.from({ length: 24 }, (_, i) =>
+      (i % 2 ? batch : batch.toReversed()).map((each) => stored({ ...each, eventId: newId(Date.now()) })),
+    );
+    const counts = await Promise.all(writers.map((events) => store.store(events)));
+    expect(counts.reduce((sum, { stored }) => sum + stored, 0)).toBe(300 * 24);
+  });
+
   it('keep the first of two events with one id', async () => {
     const store = createEventStore(database);
     const [first, second] = fc.sample(anyPersonEvent(['first-wins']), { numRuns: 2, seed: 3 }) as [Envelope, Envelope];

@@ -1,6 +1,7 @@
 // What breaks is waited out by the process that meets it, or ends it with a word: nothing is lost, nothing counts twice,
 // and nobody idles in silence. Real processes on real servers, all tests side by side: they mostly wait.
 
+import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, DiscardPolicy, type JetStreamManager } from 'nats';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +9,7 @@ import { createTipClient } from '../../client/index.ts';
 import { TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
 import { freePort } from '../../platform/embedded/free-port.ts';
 import { waitFor } from '../../scripts/demo/wait-for.ts';
-import { startTestPostgres } from '../_util/servers.ts';
+import { natsBinary, newFolder, startTestPostgres } from '../_util/servers.ts';
 import { mountSmallDisk } from '../_util/small-disk.ts';
 import { runSql } from '../_util/sql.ts';
 import { type OutageRig, startOutageRig } from './rig.ts';
@@ -211,5 +212,21 @@ describe.concurrent('what is deleted under the feet of a process', () => {
     await publishStory(rig.ledger, { count: 60, seed: 51, badShare: 0.1 }); // at places that others had before
     await rig.drained();
     await rig.ledger.check();
+  });
+});
+
+describe.concurrent('a NATS that lets nobody in any more', () => {
+  it('ends a process that it let in before, with a word', patience, async () => {
+    await using rig = await startOutageRig();
+    const consumers = rig.start();
+    await publishStory(rig.ledger, { count: 10, seed: 60 });
+    await rig.drained();
+    await rig.nats.kill();
+    const { hostname, port } = new URL(rig.nats.url);
+    const args = ['-a', hostname, '-p', port, '--auth', 'secret', '-l', newFolder('log')];
+    const locked = spawn(natsBinary(), args, { stdio: 'ignore' });
+    expect(await consumers.ended).toBe(1);
+    locked.kill();
+    expect(consumers.output()).toMatch(/authorization violation/i);
   });
 });
