@@ -1,3 +1,4 @@
+import { statisticsVersion } from '../experiments/statistics.ts';
 import { createPersonStore } from '../features/person-store.ts';
 import { newId } from '../platform/ids.ts';
 import { dim, heading, say, table } from '../scripts/demo/print.ts';
@@ -66,7 +67,7 @@ export async function benchRead(options: { readonly quick: boolean; readonly sig
 }
 
 async function measure(stack: Stack, size: { readonly rounds: number; readonly measureMs: number }) {
-  const store = createPersonStore(stack.database);
+  const store = createPersonStore(stack.database, { statisticsVersion });
   const reads: Readonly<Record<Variant, (userId: string) => Promise<unknown>>> = {
     key: (userId) =>
       stack.database.query({

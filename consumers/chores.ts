@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { measureLearnt } from '../experiments/population-store.ts';
+import { createRewardStore } from '../experiments/reward-store.ts';
 import { type OpenTip, readOpenTips } from '../features/outcome-store.ts';
 import { dropPartitions, ensurePartitions } from '../features/partitions-store.ts';
 import { measurePopulation } from '../features/population-store.ts';
@@ -42,6 +44,18 @@ export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, ke
   return [...chores, { name: 'retention', everyMs: dayMs / 4, run: retention }];
 }
 
+/** What rewards bring: on a database of their own, since a chore above may take minutes. */
+export function createRewardChores(database: Database): Chore[] {
+  const store = createRewardStore(database);
+  const rewardTips = async () => {
+    while ((await store.rewardTips()) > 0);
+  };
+  return [
+    { name: 'rewards', everyMs: 500, run: rewardTips },
+    { name: 'learnt population', everyMs: 600_000, run: () => measureLearnt(database) },
+  ];
+}
+
 /** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */
 async function sayIgnored(bus: ChoresDeps['bus'], database: Database, nowMs: number, ignoredAfterMs: number) {
   for await (const page of readOpenTips(database, nowMs - ignoredAfterMs)) {
@@ -70,6 +84,8 @@ function ignored(tip: OpenTip, waitedMs: number): Uint8Array {
   return toBinary(EnvelopeSchema, envelope);
 }
 
+const pauseAfterFailureMs = 5_000;
+
 /** Does each chore at once and then at its pace, until `signal`. What fails is tried again at its next time. */
 export async function runChores(
   chores: readonly Chore[],
@@ -77,8 +93,12 @@ export async function runChores(
 ): Promise<void> {
   const loops = chores.map(async ({ name, everyMs, run }) => {
     while (!signal.aborted) {
-      await run(clock()).catch((error: unknown) => log.warn({ chore: name, error: String(error) }, 'chore failed'));
-      await sleep(everyMs, undefined, { signal }).catch(() => {});
+      let pauseMs = everyMs;
+      await run(clock()).catch((error: unknown) => {
+        log.warn({ chore: name, error: String(error) }, 'chore failed');
+        pauseMs = Math.max(everyMs, pauseAfterFailureMs);
+      });
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   });
   await Promise.all(loops);

@@ -5,7 +5,7 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
-import { createChores, runChores } from './chores.ts';
+import { createChores, createRewardChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { runConsumers } from './run-consumers.ts';
@@ -31,6 +31,12 @@ await runMain(async (signal) => {
     maxConnections: 1,
     statementTimeoutMs: choreTimeoutMs,
   });
+  const rewardsDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-rewards',
+    maxConnections: 2,
+    statementTimeoutMs,
+  });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
   void bus.closed.then((error) => {
@@ -40,16 +46,13 @@ await runMain(async (signal) => {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
     const stopped = AbortSignal.any([signal, lost.signal]);
-    const chores = runChores(createChores({ bus, database: choresDatabase }, config), {
-      clock: systemClock,
-      log,
-      signal: stopped,
-    });
+    const all = [...createChores({ bus, database: choresDatabase }, config), ...createRewardChores(rewardsDatabase)];
+    const chores = runChores(all, { clock: systemClock, log, signal: stopped });
     await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
     await chores;
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();
-    await Promise.all([database.end(), choresDatabase.end()]);
+    await Promise.all([database, choresDatabase, rewardsDatabase].map((pool) => pool.end()));
   }
 });

@@ -52,7 +52,7 @@ function evaluate(
   const outcome = policy.choose(model, vectors, draws);
   if (!isProper(outcome, vectors.length, policy.leastPropensity(vectors.length)))
     return fallBack(vectors, draws, { kind: 'improper' });
-  const weights = model.mean.length === 0 ? [] : (vectors[0]?.map((_, i) => model.mean[i] ?? 0) ?? []);
+  const weights = model.mean.length === 0 ? [] : person.xy.map((_, i) => model.mean[i] ?? 0);
   return { ...outcome, policy, modelVersion: learning?.prior.version ?? '', weights, failure: undefined };
 }
 

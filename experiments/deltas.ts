@@ -4,7 +4,7 @@ import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource }
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
-import { rewardMilli, rewardVersion } from './rewards.ts';
+import { rewardMilli, rewards } from './rewards.ts';
 
 /** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */
 export function decisionDeltas(event: Envelope): readonly Delta[] {
@@ -37,6 +37,8 @@ function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
         propensity: chosen.propensity,
         candidates: decision.candidates.length,
         degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
+        vector: chosen.vector,
+        vector_version: decision.vectorVersion || null,
       },
     },
   ];
@@ -57,7 +59,7 @@ function tipFeedback(event: Envelope, feedback: TipFeedback): readonly Delta[] {
         reaction,
         dwell_ms: dwellMs ?? null,
         reward_milli: rewardMilli(reaction, dwellMs),
-        reward_version: rewardVersion,
+        reward_version: rewards.version,
         reacted_at: toMs(event.occurredAt),
       },
     },

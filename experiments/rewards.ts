@@ -1,37 +1,45 @@
 import type { ReactionName } from '../gen/proto/oo/contract.ts';
 
-/** Changes with the table below. Stored beside every reward, so that old rewards keep their meaning. */
-export const rewardVersion = '1';
+/** What became of a tip: a reaction, or none in time. */
+export type OutcomeName = ReactionName | 'ignored';
+
+/** What each outcome is worth, in thousandths, -1000 to 1000: whole numbers, so that sums are exact in any order. */
+export interface RewardTable {
+  /** Stored beside every reward, so that old rewards keep their meaning. */
+  readonly version: string;
+  readonly outcomes: Readonly<Record<Exclude<OutcomeName, 'done'>, number>>;
+  readonly done: {
+    /** By the time from showing to done, in milliseconds. A time that equals `underMs` belongs to the next row. */
+    readonly byDwell: readonly { readonly underMs: number; readonly milli: number }[];
+    /** Where the time was not measured. */
+    readonly unmeasured: number;
+  };
+}
 
 const minute = 60_000;
 
 /**
- * How much a tip that was done is worth, in thousandths, by the time it took: too fast was hardly done, a quick one was
- * the right tip at the right time. A time that equals `underMs` belongs to the next row.
+ * Too fast was hardly done, a quick one was the right tip at the right time; the mean person takes between 15 s and 2
+ * min. To be ignored says little: the person may not have looked.
  */
-const doneRewards = [
-  { underMs: 15_000, milli: -300 },
-  { underMs: 2 * minute, milli: 1000 },
-  { underMs: 10 * minute, milli: 600 },
-  { underMs: Number.POSITIVE_INFINITY, milli: 300 },
-] as const;
+export const rewards: RewardTable = {
+  version: '2',
+  outcomes: { dismiss: -1000, snooze: 100, helpful: 500, not_helpful: -500, ignored: 0 },
+  done: {
+    byDwell: [
+      { underMs: 15_000, milli: -300 },
+      { underMs: 2 * minute, milli: 1000 },
+      { underMs: 10 * minute, milli: 600 },
+      { underMs: Number.POSITIVE_INFINITY, milli: 300 },
+    ],
+    unmeasured: 1000,
+  },
+};
 
-/** Where the time was not measured: the mean person takes between 15 s and 2 min. */
-const doneUnmeasured = 1000;
-
-/** The reward of a reaction in thousandths, -1000 to 1000: whole numbers, so that sums are exact in any order. */
-export function rewardMilli(reaction: ReactionName, dwellMs: number | undefined): number {
-  switch (reaction) {
-    case 'dismiss':
-      return -1000;
-    case 'snooze':
-      return 100;
-    case 'helpful':
-      return 500;
-    case 'not_helpful':
-      return -500;
-    case 'done':
-      if (dwellMs === undefined) return doneUnmeasured;
-      return doneRewards.find(({ underMs }) => dwellMs < underMs)?.milli ?? doneUnmeasured;
-  }
+/** The reward of an outcome in thousandths. */
+export function rewardMilli(outcome: OutcomeName, dwellMs: number | undefined, table: RewardTable = rewards): number {
+  if (outcome !== 'done') return table.outcomes[outcome];
+  const { byDwell, unmeasured } = table.done;
+  if (dwellMs === undefined) return unmeasured;
+  return byDwell.find(({ underMs }) => dwellMs < underMs)?.milli ?? unmeasured;
 }

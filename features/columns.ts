@@ -34,6 +34,12 @@ const wires: Readonly<Record<ColumnType, Wire>> = {
     read: (value) => `ARRAY(SELECT json_array_elements_text(${value}::json))`,
     write: asIs,
   },
+  'int[]': {
+    type: 'text',
+    array: (values) => textArray(values.map((value) => (value === null ? null : `{${(value as number[]).join(',')}}`))),
+    read: (value) => `${value}::int4[]`,
+    write: asIs,
+  },
   int: { type: 'int4', array: numbers, read: asIs, write: asIs },
   bigint: { type: 'int8', array: numbers, read: asIs, write: asIs },
   float: { type: 'float8', array: numbers, read: asIs, write: asIs },
@@ -64,7 +70,7 @@ export function columnArray(rows: readonly Readonly<Record<string, unknown>>[], 
 /** A value on its way to Postgres. What is absent from a sum adds nothing. */
 export function toWire(value: unknown, { type, role }: Column): unknown {
   if (value === undefined || value === null) return role === 'sum' ? 0 : null;
-  return type === 'text[]' ? JSON.stringify(value) : value;
+  return type.endsWith('[]') ? JSON.stringify(value) : value;
 }
 
 /** Expression for a row of a table as a JSON array, in the order of `columnsOf`. */

@@ -28,7 +28,12 @@ export interface ErasureStore {
 const hasPerson = (table: TableName): boolean => columnsOf(table).some(({ name }) => name === 'user_id');
 
 /** Every table with rows about people, each in a column `user_id`. */
-export const personalTables: readonly string[] = ['dead_letters', 'events', ...tableNames.filter(hasPerson)];
+export const personalTables: readonly string[] = [
+  'dead_letters',
+  'events',
+  'policy_stats',
+  ...tableNames.filter(hasPerson),
+];
 
 /** SQL: the hash under which a person stands in `erasures`. */
 export const userHash = (userId: string): string =>

@@ -14,6 +14,10 @@ export interface Person {
   readonly decision: { readonly envelope: Uint8Array | undefined } | undefined;
   /** Nothing about them may be stored any more. */
   readonly isErased: boolean;
+  /** What their rewards add up to, packed as `packedStatistics` does. Null: there were none. */
+  readonly statistics: string | null;
+  /** The newest row of policy_population. Empty: there is none. */
+  readonly populationId: string;
 }
 
 export interface PersonStore {
@@ -22,6 +26,11 @@ export interface PersonStore {
    * about. A decision whose month was dropped has no envelope.
    */
   read(userId: string, decisionId: string | undefined, nowMs: number): Promise<Person>;
+}
+
+export interface PersonStoreOptions {
+  /** Which sums of rewards are read. */
+  readonly statisticsVersion: string;
 }
 
 interface Asked {
@@ -34,11 +43,11 @@ interface Asked {
  * Reads of one turn of the event loop are merged into one query, with at most two queries in flight: under load that
  * halves the cost of a read, and an idle server answers at once.
  */
-export function createPersonStore(database: Database): PersonStore {
+export function createPersonStore(database: Database, { statisticsVersion }: PersonStoreOptions): PersonStore {
   const read = mergeCalls({
     maxBatch: 64,
     maxInFlight: 2,
-    work: (batch: readonly Asked[]) => readBatch(database, batch),
+    work: (batch: readonly Asked[]) => readBatch(database, statisticsVersion, batch),
   });
   return { read: (userId, decisionId, nowMs) => read({ userId, decisionId, nowMs }) };
 }
@@ -50,9 +59,11 @@ interface Row {
   readonly envelope: string | null;
   readonly snapshot: string;
   readonly erased: boolean;
+  readonly statistics: string | null;
+  readonly population_id: string | null;
 }
 
-async function readBatch(database: Database, batch: readonly Asked[]): Promise<readonly Person[]> {
+async function readBatch(database: Database, version: string, batch: readonly Asked[]): Promise<readonly Person[]> {
   const { rows } = await database.query<Row>({
     name: 'read-people',
     text: readPeople,
@@ -60,15 +71,22 @@ async function readBatch(database: Database, batch: readonly Asked[]): Promise<r
       batch.map(({ userId }) => userId),
       batch.map(({ decisionId }) => decisionId),
       Math.min(...batch.map(({ nowMs }) => firstDayRead(nowMs))),
+      version,
     ],
   });
-  return rows.map(({ daily, hourly, decided, envelope, snapshot, erased }) => ({
+  return rows.map(({ daily, hourly, decided, envelope, snapshot, erased, statistics, population_id }) => ({
     buckets: { user_daily: unpack('user_daily', daily), user_hourly: unpack('user_hourly', hourly) },
     snapshot,
     decision: decided ? { envelope: envelope === null ? undefined : Buffer.from(envelope, 'base64') } : undefined,
     isErased: erased,
+    statistics,
+    populationId: population_id ?? '',
   }));
 }
+
+/** SQL: sums of rewards as one text. */
+export const packedStatistics =
+  "concat_ws(';', count, reward, reward_squared, array_to_string(xy, ','), array_to_string(xx, ','))";
 
 const readPeople = `
   SELECT
@@ -78,7 +96,10 @@ const readPeople = `
     (SELECT encode(envelope, 'base64') FROM events
       WHERE events.user_id = decided.user_id AND events.event_id = decided.decision_id) AS envelope,
     pg_current_snapshot()::text AS snapshot,
-    ${isErased('asked.user_id')} AS erased
+    ${isErased('asked.user_id')} AS erased,
+    (SELECT ${packedStatistics} FROM policy_stats
+      WHERE policy_stats.user_id = asked.user_id AND policy_stats.version = $4) AS statistics,
+    (SELECT id FROM policy_population WHERE version = $4 ORDER BY measured_at DESC LIMIT 1) AS population_id
   FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS asked(user_id, decision_id, position)
   LEFT JOIN tip_scores AS decided ON decided.decision_id = asked.decision_id
   ORDER BY position`;

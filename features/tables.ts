@@ -4,7 +4,7 @@
 
 export type Merge = 'sum' | 'max' | 'min';
 
-export type ColumnType = 'uuid' | 'text' | 'text[]' | 'int' | 'bigint' | 'float' | 'day' | 'timestamp';
+export type ColumnType = 'uuid' | 'text' | 'text[]' | 'int[]' | 'int' | 'bigint' | 'float' | 'day' | 'timestamp';
 
 export interface Table {
   readonly key: Readonly<Record<string, ColumnType>>;
@@ -19,6 +19,8 @@ export interface Table {
     readonly carried: Readonly<Record<string, ColumnType>>;
   };
   readonly set: Readonly<Record<string, ColumnType>>;
+  /** Columns that no event writes: they are derived from the others later, as their comment in the schema says. */
+  readonly derived?: Readonly<Record<string, ColumnType>>;
 }
 
 /** Days are counted from 1970-01-01 UTC, timestamps are milliseconds since then, sums are exact integers. */
@@ -58,6 +60,7 @@ export const tables = {
       carried: { outcome: 'text', dwell_ms: 'bigint' },
     },
     set: {},
+    derived: { reward_milli: 'int', reward_version: 'text', reward_event_id: 'uuid' },
   },
   user_tasks: {
     key: { user_id: 'text', provider: 'text' },
@@ -108,6 +111,8 @@ export const tables = {
       propensity: 'float',
       candidates: 'int',
       degradations: 'text[]',
+      vector: 'int[]',
+      vector_version: 'text',
     },
   },
   tip_feedback: {
@@ -145,7 +150,9 @@ type Value<Type extends ColumnType> = Type extends 'uuid' | 'text'
   ? string
   : Type extends 'text[]'
     ? readonly string[]
-    : number;
+    : Type extends 'int[]'
+      ? readonly number[]
+      : number;
 
 type KeyOf<Name extends TableName> = {
   readonly [Column in keyof (typeof tables)[Name]['key']]: (typeof tables)[Name]['key'][Column] extends infer Type extends

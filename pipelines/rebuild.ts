@@ -1,3 +1,4 @@
+import { relearn } from '../experiments/reward-store.ts';
 import { definitions, type FeatureName } from '../features/definitions.ts';
 import { readHistory } from '../features/history-store.ts';
 import { readWholeFromDay } from '../features/partitions-store.ts';
@@ -92,7 +93,8 @@ const unknown = (what: string, name: string, names: readonly string[]) =>
  * Postgres refuses the chunk, which is done again on a new one. A consumer that waits for such a row adds to the new one.
  *
  * How far it has come is stored with each chunk: after a kill the same call continues. What events of dropped months
- * added cannot be known, so it is never taken away, see `differenceOf`. Nobody is erased while a chunk lasts.
+ * added cannot be known, so it is never taken away, see `differenceOf`. Nobody is erased while a chunk lasts. What policies
+ * learn from decisions and outcomes is made anew with these.
  */
 export async function rebuild(deps: RebuildDeps, options: RebuildOptions): Promise<RebuildResult> {
   const { database, signal, onProgress } = deps;
@@ -115,7 +117,7 @@ export async function rebuild(deps: RebuildDeps, options: RebuildOptions): Promi
     doneUpTo = chunk.doneUpTo;
     progress = {
       ...progress,
-      people: progress.people + chunk.people,
+      people: progress.people + chunk.users.length,
       events: progress.events + chunk.events,
       eventsThisRun: progress.eventsThisRun + chunk.events,
     };
@@ -143,7 +145,10 @@ interface Step {
   readonly eventsAtOnce: number;
 }
 
-interface Chunk extends Pick<RebuildProgress, 'people' | 'events'> {
+const isLearntFrom = (table: TableName): boolean => table === 'tip_scores' || table === 'tip_outcomes';
+
+interface Chunk extends Pick<RebuildProgress, 'events'> {
+  readonly users: readonly string[];
   /** Undefined: nobody is left. */
   readonly doneUpTo: string | undefined;
   readonly differences: readonly Difference[];
@@ -160,10 +165,11 @@ async function doChunk(step: Step, after: string): Promise<Chunk> {
     const options = { isReadOnly: rebuildId === undefined, lock: conflicts < patience ? [] : scope.tables };
     return inSnapshot(deps.database, options, async (client): Promise<Chunk> => {
       const rebuild = rebuildId === undefined ? undefined : await lockRebuild(client, rebuildId);
-      if (rebuild?.isFinished) return { people: 0, events: 0, doneUpTo: undefined, differences: [] }; // by another run
+      if (rebuild?.isFinished) return { users: [], events: 0, doneUpTo: undefined, differences: [] }; // by another run
       const limit = Math.max(1, peopleAtOnce >> conflicts);
       const chunk = await compareChunk(client, step, rebuild?.doneUpTo ?? after, limit);
       if (rebuild) await writeChunk(client, rebuild.id, chunk);
+      if (rebuild && scope.tables.some((table) => isLearntFrom(table))) await relearn(client, chunk.users);
       return chunk;
     });
   };
@@ -190,7 +196,7 @@ async function compareChunk(client: Client, step: Step, after: string, limit: nu
     differences.push(differenceOf(table, folded.get(table) ?? new Map(), held, wholeFromDay));
   }
   const isLast = userId !== undefined || (candidates.length < limit && people.length === candidates.length);
-  return { people: people.length, events, doneUpTo: isLast ? undefined : people.at(-1), differences };
+  return { users: people, events, doneUpTo: isLast ? undefined : people.at(-1), differences };
 }
 
 /** Folds the events of people in their order, as many as make a chunk: at least one person, and each person whole. */
@@ -215,5 +221,5 @@ async function writeChunk(client: Client, rebuildId: string, chunk: Chunk): Prom
     await writeDifference(client, difference);
     rowsChanged += difference.missing.length + difference.differing.length + difference.surplus.length;
   }
-  await advanceRebuild(client, rebuildId, { ...chunk, rowsChanged });
+  await advanceRebuild(client, rebuildId, { ...chunk, people: chunk.users.length, rowsChanged });
 }

@@ -1,9 +1,11 @@
-import { rewardMilli, rewardVersion } from '../experiments/rewards.ts';
+import type { Statistics } from '../experiments/linear-model.ts';
+import { createPopulationReader, type PopulationReader } from '../experiments/population-store.ts';
+import { type OutcomeName, rewardMilli, rewards } from '../experiments/rewards.ts';
 import { type BucketOf, bucketTables, fold } from '../features/buckets.ts';
 import { profileTables } from '../features/definitions.ts';
 import { personDeltas } from '../features/deltas.ts';
 import { readPerson } from '../features/profile.ts';
-import { namesOfDegradation, namesOfTipKind, namesOfTipSource, type ReactionName } from '../gen/proto/oo/contract.ts';
+import { namesOfDegradation, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
 import type { Database } from '../platform/database.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
 import { atDecisions, type PastDecision } from './point-in-time.ts';
@@ -60,13 +62,15 @@ export async function* trainingRows(
   { features = 'all', onLeftOut, ...selection }: TrainingSetOptions = {},
 ): AsyncGenerator<TrainingRow> {
   const populationAt = features === 'all' ? await createPopulationAt(database) : undefined;
+  const populations = createPopulationReader(database);
   for await (const history of readHistories(database, selection)) {
-    yield* rowsOfPerson(history, populationAt, onLeftOut);
+    yield* rowsOfPerson(history, populations, populationAt, onLeftOut);
   }
 }
 
 async function* rowsOfPerson(
   { events, completeFromDay }: History,
+  populations: PopulationReader,
   populationAt: PopulationAt | undefined,
   onLeftOut?: () => void,
 ): AsyncGenerator<TrainingRow> {
@@ -77,8 +81,9 @@ async function* rowsOfPerson(
       continue;
     }
     outcomes ??= outcomesOf(events);
-    const { tipId } = past.decision;
-    yield toRow(past, await featuresOf(past, populationAt), outcomes.get(keyOf(tipId, past.decisionId)));
+    const { tipId, populationId } = past.decision;
+    const population = await populations.read(populationId);
+    yield toRow(past, population, await featuresOf(past, populationAt), outcomes.get(keyOf(tipId, past.decisionId)));
   }
 }
 
@@ -101,11 +106,16 @@ async function featuresOf({ decision, decidedAtMs, snapshot, buckets }: PastDeci
   return Object.fromEntries([...profile, ...person].map(({ name, value }) => [name, value ?? null]));
 }
 
-function toRow(past: PastDecision, features: TrainingRow['features'], outcome: Outcome | undefined): TrainingRow {
+function toRow(
+  past: PastDecision,
+  population: Statistics | undefined,
+  features: TrainingRow['features'],
+  outcome: Outcome | undefined,
+): TrainingRow {
   const { decisionId, decidedAtMs, decision } = past;
   const chosen = decision.candidates.find(({ tipId }) => tipId === decision.tipId);
   const reaction = outcome?.outcome;
-  const hasReward = reaction !== undefined && reaction !== 'ignored';
+  const hasReward = reaction !== undefined;
   return {
     decision_id: decisionId,
     decided_at: new Date(decidedAtMs).toISOString(),
@@ -122,12 +132,12 @@ function toRow(past: PastDecision, features: TrainingRow['features'], outcome: O
     vector_names: decision.vectorNames,
     vector: chosen?.vector ?? [],
     features,
-    verified: verifyDecision(past).every(({ verdict }) => verdict === 'match'),
+    verified: verifyDecision(past, population).every(({ verdict }) => verdict === 'match'),
     degradations: decision.degradations.map((each) => namesOfDegradation[each] ?? 'unspecified'),
     outcome: reaction ?? null,
     outcome_at: outcome?.outcome_at === undefined ? null : new Date(outcome.outcome_at).toISOString(),
     dwell_ms: outcome?.dwell_ms ?? null,
-    reward_milli: hasReward ? rewardMilli(reaction as ReactionName, outcome?.dwell_ms) : null,
-    reward_version: hasReward ? rewardVersion : null,
+    reward_milli: hasReward ? rewardMilli(reaction as OutcomeName, outcome?.dwell_ms) : null,
+    reward_version: hasReward ? rewards.version : null,
   };
 }

@@ -1,7 +1,7 @@
 import { decide } from '../experiments/decide.ts';
-import { noStatistics } from '../experiments/linear-model.ts';
+import type { Statistics } from '../experiments/linear-model.ts';
 import { policies } from '../experiments/policies/index.ts';
-import type { Policy } from '../experiments/policies/policy.ts';
+import { ofLogged } from '../experiments/statistics.ts';
 import type { FeatureReading } from '../features/profile.ts';
 import { isOfCandidate } from '../features/vector.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
@@ -27,15 +27,19 @@ export interface Comparison {
 /**
  * Recomputes a decision from what its read had seen, and compares bit by bit: every reading, every entry of all vectors
  * but what the request said of the candidates themselves, and, with a policy that this build knows, what the policy made
- * of the logged vectors. Pure.
+ * of the logged vectors and of what it had learnt: of the person by the log, of everybody by `population`, undefined where
+ * that is lost. Pure.
  */
-export function verifyDecision({ decision, decidedAtMs, snapshot, buckets }: PastDecision): readonly Comparison[] {
+export function verifyDecision(
+  { decision, decidedAtMs, snapshot, buckets }: PastDecision,
+  population: Statistics | undefined,
+): readonly Comparison[] {
   const { profile, moment, entries } = recompute(decision, decidedAtMs, buckets);
   return [
     ...compareReadings(loggedReadings(decision), [...profile, ...moment.readings]),
     ...compareVectors(decision, entries),
     compareSnapshot(decision, snapshot !== undefined),
-    ...compareReplay(decision),
+    ...(population ? compareReplay(decision, population) : [lostPopulation(decision)]),
   ];
 }
 
@@ -93,15 +97,17 @@ function compareSnapshot({ snapshot, degradations }: TipScored, isSnapshot: bool
   return { part: 'decision', name: 'snapshot', verdict: isRight ? 'match' : 'mismatch', logged: snapshot, recomputed };
 }
 
-function compareReplay(decision: TipScored): Comparison[] {
+function lostPopulation({ populationId }: TipScored): Comparison {
+  return { part: 'decision', name: 'population', verdict: 'missing', logged: populationId, recomputed: undefined };
+}
+
+/** The decision once more, by what the policy had learnt then. */
+function compareReplay(decision: TipScored, population: Statistics): Comparison[] {
   const policy = policies.get(decision.policy);
   if (!policy || !isReplayable(decision)) return [];
-  const { learning } = policy;
   const { requestId, tipId, weights, modelVersion, candidates, seed, draw } = decision;
   const vectors = candidates.map(({ vector }) => vector);
-  const nothing = noStatistics(weights.length);
-  const priorWeights = learning ? decision.vectorNames.map((_, i) => learning.prior.mean[i] ?? 0) : [];
-  const again = decide(startingFrom(policy, decision), vectors, requestId, { person: nothing, population: nothing });
+  const again = decide(policy, vectors, requestId, { person: ofLogged(decision.statistics), population });
   const same = (name: string, logged: unknown, recomputed: unknown): Comparison => {
     const verdict = isSame(logged, recomputed) ? 'match' : 'mismatch';
     return { part: 'decision', name, verdict, logged, recomputed };
@@ -109,20 +115,12 @@ function compareReplay(decision: TipScored): Comparison[] {
   const scores = candidates.map(({ score }) => score);
   const propensities = candidates.map(({ propensity }) => propensity);
   return [
-    ...(modelVersion === (learning?.prior.version ?? '') ? [same('weights', weights, priorWeights)] : []),
+    same('weights', [modelVersion, ...weights], [again.modelVersion, ...again.weights]),
     same('score', scores, again.scores),
     same('propensity', propensities, again.propensities),
     same('draw', [seed, draw], [again.seed, again.draw]),
     same('tip', tipId, candidates[again.chosen]?.tipId),
   ];
-}
-
-/** The policy with the logged weights as its prior: with nothing learnt it decides by exactly these. */
-function startingFrom(policy: Policy, { weights, modelVersion }: TipScored): Policy {
-  const { learning } = policy;
-  if (!learning) return policy;
-  const mean = weights.slice(0, learning.prior.mean.length);
-  return { ...policy, learning: { ...learning, prior: { ...learning.prior, version: modelVersion, mean } } };
 }
 
 function isSame(a: unknown, b: unknown): boolean {

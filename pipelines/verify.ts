@@ -1,3 +1,4 @@
+import { createPopulationReader, type PopulationReader } from '../experiments/population-store.ts';
 import { firstDayRead, profileTables } from '../features/definitions.ts';
 import type { Database } from '../platform/database.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
@@ -41,23 +42,24 @@ export interface VerifyOptions extends Selection {
 const examplesMax = 10;
 
 /**
- * Recomputes logged decisions from `events` and nothing else, and compares each with what was logged. Reads only; memory
- * holds one person at a time.
+ * Recomputes logged decisions from `events`, and from what everybody had taught the policies then, and compares each with
+ * what was logged. Reads only; memory holds one person at a time.
  */
 export async function verify(database: Database, { onProgress, ...selection }: VerifyOptions = {}): Promise<Report> {
   const tally = startTally();
+  const populations = createPopulationReader(database);
   for await (const history of readHistories(database, selection)) {
-    verifyPerson(tally, history);
+    await verifyPerson(tally, history, populations);
     onProgress?.(tally.report());
   }
   return tally.report();
 }
 
-function verifyPerson(tally: Tally, { events, completeFromDay }: History): void {
+async function verifyPerson(tally: Tally, { events, completeFromDay }: History, populations: PopulationReader) {
   let isCounted = false;
   for (const past of atDecisions(events, profileTables)) {
     if (past.snapshot && isTooOld(past.decidedAtMs, completeFromDay)) tally.addTooOld();
-    else tally.add(past, verifyDecision(past));
+    else tally.add(past, verifyDecision(past, await populations.read(past.decision.populationId)));
     if (!isCounted) tally.addPerson();
     isCounted = true;
   }

@@ -1,4 +1,6 @@
 import { policies } from '../experiments/policies/index.ts';
+import { createPopulationReader } from '../experiments/population-store.ts';
+import { statisticsVersion } from '../experiments/statistics.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createErasureStore } from '../features/erasure-store.ts';
 import { createFeastStore } from '../features/feast-store.ts';
@@ -47,12 +49,17 @@ export async function createContext(
   const metrics = createMetrics();
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
-    readPerson: createPersonReader(createPersonStore(database), log),
+    readPerson: createPersonReader(
+      createPersonStore(database, { statisticsVersion }),
+      createPopulationReader(database),
+      log,
+    ),
     readFeast: feast ? createFeastReader(createFeastStore(feast), { log, now: () => performance.now() }) : noFeast,
     database,
     decisionLog: createDecisionLog(bus),
     metrics,
     countSkew: metrics.countSkew,
+    countDecision: metrics.countDecision,
     deadLetterStore: createDeadLetterStore(database),
     erasureStore: createErasureStore(database),
     bus,

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { Counter, Histogram, Registry } from 'prom-client';
+import type { Decision } from '../experiments/decide.ts';
 import type { Profile } from '../features/profile.ts';
 
 /** What a server counts, for whoever scrapes it. Each server has its own. */
@@ -10,6 +11,8 @@ export interface Metrics {
   readonly interceptor: Interceptor;
   /** Counts how what the caller sent of a person differs from what our own tables say: once for each decision. */
   countSkew(profile: Profile): void;
+  /** Counts by which policy people were decided about, and why that was not the one that was asked. */
+  countDecision(decision: Pick<Decision, 'policy' | 'failure'>): void;
 }
 
 export type SkewResult = 'equal' | 'different' | 'only_caller' | 'only_store';
@@ -28,6 +31,12 @@ export function createMetrics(): Metrics {
     help: "Absolute difference between the caller's value and our own where both are known, in the unit of the feature",
     labelNames: ['feature'],
     buckets: [0, 0.001, 0.01, 0.1, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000],
+    registers,
+  });
+  const decisions = new Counter({
+    name: 'oo_decisions_total',
+    help: "Decisions by the policy that made them. failure: why random did in another one's place, none otherwise",
+    labelNames: ['policy', 'failure'],
     registers,
   });
   const calls = new Histogram({
@@ -59,6 +68,9 @@ export function createMetrics(): Metrics {
         throw error;
       }
     },
+    countDecision({ policy, failure }) {
+      decisions.inc({ policy: policy.name, failure: failureName(failure) });
+    },
     countSkew(profile) {
       if (!profile.some(({ source }) => source === 'request')) return;
       for (const { name, value, storeValue, source } of profile) {
@@ -71,6 +83,12 @@ export function createMetrics(): Metrics {
       }
     },
   };
+}
+
+/** For example `person not_whole`: the person's sums are not what rewards can add up to. */
+function failureName(failure: Decision['failure']): string {
+  if (!failure) return 'none';
+  return failure.kind === 'refused' ? `${failure.whose} ${failure.problem}` : failure.kind;
 }
 
 /** Undefined: nobody knows anything. */

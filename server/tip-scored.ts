@@ -1,9 +1,10 @@
 import { create } from '@bufbuild/protobuf';
-import type { Decision } from '../experiments/decide.ts';
+import type { Decision, Learnt } from '../experiments/decide.ts';
 import { contributions } from '../experiments/policies/policy.ts';
+import { toLogged } from '../experiments/statistics.ts';
 import type { Moment } from '../features/moment.ts';
 import type { FeatureReading } from '../features/profile.ts';
-import { type Vector, vectorNames } from '../features/vector.ts';
+import { type Vector, vectorNames, vectorVersion } from '../features/vector.ts';
 import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type ScoreRequest, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
@@ -14,6 +15,9 @@ export interface Scored {
   readonly requestHash: Uint8Array;
   readonly vectors: readonly Vector[];
   readonly decision: Decision;
+  readonly learnt: Learnt;
+  /** Where `learnt.population` is kept. Empty: nothing was learnt. */
+  readonly populationId: string;
   readonly moment: Moment;
   readonly readings: readonly FeatureReading[];
   /** Empty: nothing was read. */
@@ -27,6 +31,8 @@ export function toTipScored({
   requestHash,
   vectors,
   decision,
+  learnt,
+  populationId,
   moment,
   readings,
   snapshot,
@@ -63,6 +69,11 @@ export function toTipScored({
       ...(decision.failure ? [Degradation.POLICY_FALLBACK] : []),
     ],
     timeZone: moment.timeZone,
+    vectorVersion,
+    ...(policy.learning && {
+      populationId,
+      ...(learnt.person.count > 0 && { statistics: toLogged(learnt.person) }),
+    }),
   });
 }
 

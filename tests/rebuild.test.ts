@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deltas } from '../consumers/deltas.ts';
+import { createRewardStore } from '../experiments/reward-store.ts';
 import { createErasureStore } from '../features/erasure-store.ts';
 import { createEventStore, type EventStore } from '../features/event-store.ts';
 import { readBuckets } from '../features/person-store.ts';
@@ -121,6 +122,7 @@ describe('a rebuild', () => {
 
   it('writes nothing where nothing is wrong', async () => {
     await storePatiently(store, sample(['anna', 'ben', 'cem'], 200, 1));
+    await createRewardStore(database).rewardTips();
     const before = await rowVersions(database);
     const result = await run({ peopleAtOnce: 1 });
     expect(result).toMatchObject({ isFinished: true, people: 3, events: 200, changes: {} });

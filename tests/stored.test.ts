@@ -2,9 +2,10 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deltas } from '../consumers/deltas.ts';
+import { statisticsVersion } from '../experiments/statistics.ts';
 import { createEventStore, type StoredEvent } from '../features/event-store.ts';
 import { createPersonStore, readBuckets } from '../features/person-store.ts';
-import { type ColumnType, columnsOf, tableNames } from '../features/tables.ts';
+import { type ColumnType, columnsOf, type Table, tableNames, tables } from '../features/tables.ts';
 import { toMs, toTimestamp } from '../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { dayMs } from '../platform/clock.ts';
@@ -167,7 +168,7 @@ describe('the tables', () => {
 describe('the person store', () => {
   it('reads no further back than the features look, gives every caller their own, and finds the decision asked for', async () => {
     const store = createEventStore(database);
-    const people = createPersonStore(database);
+    const people = createPersonStore(database, { statisticsVersion });
     const nowMs = Date.UTC(2026, 5, 30, 12);
     const tip = { tipId: 't', policy: 'p', policyVersion: '1', candidates: [{ tipId: 't' }] };
     const events = Array.from({ length: 100 }, (_, i) => {
@@ -207,7 +208,7 @@ describe('the person store', () => {
       applicationName: 'test',
       maxConnections: 1,
     });
-    const people = createPersonStore(broken);
+    const people = createPersonStore(broken, { statisticsVersion });
     const reads = await Promise.allSettled([1, 2, 3].map(() => people.read('u', newId(0), 0)));
     expect(reads.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     await expect(people.read('u', newId(0), 0)).rejects.toMatchObject({ code: '3D000' });
@@ -220,6 +221,7 @@ describe('the declared tables', () => {
     uuid: ['uuid'],
     text: ['text'],
     'text[]': ['ARRAY'],
+    'int[]': ['ARRAY'],
     int: ['integer', 'smallint'],
     bigint: ['bigint'],
     float: ['double precision'],
@@ -235,7 +237,9 @@ describe('the declared tables', () => {
        FROM information_schema.columns c WHERE table_name = $1 ORDER BY column_name`,
       [table],
     );
-    const declared = columnsOf(table).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const { derived = {} }: Table = tables[table];
+    const ofOthers = Object.entries(derived).map(([name, type]) => ({ name, type, role: 'derived' }));
+    const declared = [...columnsOf(table), ...ofOthers].toSorted((a, b) => (a.name < b.name ? -1 : 1));
     expect(rows.map(({ name, is_key }) => [name, is_key])).toEqual(
       declared.map(({ name, role }) => [name, role === 'key']),
     );

@@ -107,3 +107,15 @@ export type ErasureSalt = Prisma.ErasureSaltModel
  * A rebuild of the tables from `events`, and how far it has come.
  */
 export type Rebuild = Prisma.RebuildModel
+/**
+ * Model PolicyStats
+ * What a person's rewards add up to, for models that are linear in the vector: sums of whole numbers. Derived from
+ * tip_outcomes and tip_scores, see experiments/linear-model.ts.
+ */
+export type PolicyStats = Prisma.PolicyStatsModel
+/**
+ * Model PolicyPopulation
+ * The sums of all people at one instant: where a person's model starts from. Measured anew from time to time, never
+ * changed: a decision names the one it used.
+ */
+export type PolicyPopulation = Prisma.PolicyPopulationModel

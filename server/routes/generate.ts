@@ -20,7 +20,7 @@ import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
 import type { FeastReader } from '../read-feast.ts';
-import type { PersonReader } from './score.ts';
+import type { PersonReader } from '../read-person.ts';
 
 export interface GenerateDeps {
   readonly readPerson: PersonReader;

@@ -1,13 +1,12 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
-import { decide } from '../../experiments/decide.ts';
-import { noStatistics } from '../../experiments/linear-model.ts';
+import { type Decision, decide, type Learnt } from '../../experiments/decide.ts';
 import type { Policy } from '../../experiments/policies/policy.ts';
+import { nothingLearnt } from '../../experiments/statistics.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
-import type { Person, PersonStore } from '../../features/person-store.ts';
 import { type Profile, readProfile } from '../../features/profile.ts';
-import { encodeVectors, vectorNames } from '../../features/vector.ts';
+import { encodeVectors } from '../../features/vector.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { type ScoreRequest, ScoreRequestSchema, type ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -16,6 +15,7 @@ import { derivedId } from '../../platform/ids.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
 import type { FeastReader } from '../read-feast.ts';
+import type { PersonReader } from '../read-person.ts';
 import { toScoreResponse, toTipScored } from '../tip-scored.ts';
 
 export interface ScoreDeps {
@@ -24,17 +24,24 @@ export interface ScoreDeps {
   readonly decisionLog: DecisionLog;
   /** Gets the profile of every decision for which the person could be read, once. */
   readonly countSkew: (profile: Profile) => void;
+  /** Gets every decision, once: also one whose policy failed. */
+  readonly countDecision: (decision: Decision) => void;
   readonly policy: Policy;
   readonly clock: Clock;
 }
 
-/** A person as far as the store knows them in time. Undefined: it could not say. */
-export type PersonReader = (...asked: Parameters<PersonStore['read']>) => Promise<Person | undefined>;
-
-const nothing = noStatistics(vectorNames.length);
+const nothing: Learnt = { person: nothingLearnt, population: nothingLearnt };
 
 /** Chooses one candidate, logs the decision, and only then answers. */
-export function createScore({ readPerson, readFeast, decisionLog, countSkew, policy, clock }: ScoreDeps) {
+export function createScore({
+  readPerson,
+  readFeast,
+  decisionLog,
+  countSkew,
+  countDecision,
+  policy,
+  clock,
+}: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
     checkUniqueIds(request);
     const moment = readMoment(request.context, clock());
@@ -50,7 +57,8 @@ export function createScore({ readPerson, readFeast, decisionLog, countSkew, pol
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
-    const decision = decide(policy, vectors, request.requestId, { person: nothing, population: nothing });
+    const learnt = person?.learnt ?? nothing;
+    const decision = decide(policy, vectors, request.requestId, learnt);
 
     const readings = [...profile, ...moment.readings];
     const scored = {
@@ -58,6 +66,8 @@ export function createScore({ readPerson, readFeast, decisionLog, countSkew, pol
       requestHash,
       vectors,
       decision,
+      learnt,
+      populationId: person?.populationId ?? '',
       moment,
       readings,
       snapshot: person?.snapshot ?? '',
@@ -72,6 +82,7 @@ export function createScore({ readPerson, readFeast, decisionLog, countSkew, pol
       payload: { case: 'tipScored', value: toTipScored(scored) },
     });
     const standing = await decisionLog.append(event);
+    if (standing === event) countDecision(decision);
     if (person && standing === event) countSkew(profile);
     return answer(standing, requestHash);
   };

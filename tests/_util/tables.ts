@@ -100,6 +100,7 @@ const wrong: Readonly<Record<ColumnType, string>> = {
   uuid: "'deadbeef-dead-4eef-8ead-deadbeefdead'",
   text: "'wrong'",
   'text[]': "ARRAY['wrong', 'very']",
+  'int[]': 'ARRAY[7, 77]',
   int: '77',
   bigint: '7777777777',
   float: '7.7',

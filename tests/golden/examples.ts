@@ -110,6 +110,23 @@ export const examples: Examples = {
       degradations: [Degradation.POLICY_FALLBACK, Degradation.FEAST_UNAVAILABLE],
       timeZone: 'Europe/Amsterdam',
     },
+    learnt: {
+      requestId,
+      requestHash: hash,
+      tipId: 't',
+      candidates: [{ tipId: 't', vector: [4096, -1], propensity: 1 }],
+      policy: 'egreedy-v2',
+      policyVersion: '2;lambda=5;kappa=10;epsilon=0.1',
+      vectorVersion: '1',
+      statistics: {
+        count: 2n,
+        xx: [16_777_216n, -4096n, 1n],
+        xy: [-4_096_000n, 1000n],
+        reward: -1000n,
+        rewardSquared: 1_000_000n,
+      },
+      populationId: '0190a5d2-7b1c-7cc0-8a5e-2f1f6a5b3c1f',
+    },
   },
   tipGenerated: {
     minimal: { requestId, requestHash: hash, promptVersion: 'fallback', promptHash: hex },

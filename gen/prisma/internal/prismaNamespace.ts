@@ -413,7 +413,9 @@ export const ModelName = {
   DeadLetter: 'DeadLetter',
   Erasure: 'Erasure',
   ErasureSalt: 'ErasureSalt',
-  Rebuild: 'Rebuild'
+  Rebuild: 'Rebuild',
+  PolicyStats: 'PolicyStats',
+  PolicyPopulation: 'PolicyPopulation'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -429,7 +431,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1691,6 +1693,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PolicyStats: {
+      payload: Prisma.$PolicyStatsPayload<ExtArgs>
+      fields: Prisma.PolicyStatsFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PolicyStatsFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PolicyStatsFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        findFirst: {
+          args: Prisma.PolicyStatsFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PolicyStatsFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        findMany: {
+          args: Prisma.PolicyStatsFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>[]
+        }
+        create: {
+          args: Prisma.PolicyStatsCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        createMany: {
+          args: Prisma.PolicyStatsCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PolicyStatsCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>[]
+        }
+        delete: {
+          args: Prisma.PolicyStatsDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        update: {
+          args: Prisma.PolicyStatsUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        deleteMany: {
+          args: Prisma.PolicyStatsDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PolicyStatsUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PolicyStatsUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>[]
+        }
+        upsert: {
+          args: Prisma.PolicyStatsUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyStatsPayload>
+        }
+        aggregate: {
+          args: Prisma.PolicyStatsAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePolicyStats>
+        }
+        groupBy: {
+          args: Prisma.PolicyStatsGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyStatsGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PolicyStatsCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyStatsCountAggregateOutputType> | number
+        }
+      }
+    }
+    PolicyPopulation: {
+      payload: Prisma.$PolicyPopulationPayload<ExtArgs>
+      fields: Prisma.PolicyPopulationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PolicyPopulationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PolicyPopulationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        findFirst: {
+          args: Prisma.PolicyPopulationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PolicyPopulationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        findMany: {
+          args: Prisma.PolicyPopulationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>[]
+        }
+        create: {
+          args: Prisma.PolicyPopulationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        createMany: {
+          args: Prisma.PolicyPopulationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PolicyPopulationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>[]
+        }
+        delete: {
+          args: Prisma.PolicyPopulationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        update: {
+          args: Prisma.PolicyPopulationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        deleteMany: {
+          args: Prisma.PolicyPopulationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PolicyPopulationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PolicyPopulationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>[]
+        }
+        upsert: {
+          args: Prisma.PolicyPopulationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyPopulationPayload>
+        }
+        aggregate: {
+          args: Prisma.PolicyPopulationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePolicyPopulation>
+        }
+        groupBy: {
+          args: Prisma.PolicyPopulationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyPopulationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PolicyPopulationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyPopulationCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -1805,7 +1955,10 @@ export const TipOutcomeScalarFieldEnum = {
   outcomeAt: 'outcomeAt',
   outcomeEventId: 'outcomeEventId',
   outcome: 'outcome',
-  dwellMs: 'dwellMs'
+  dwellMs: 'dwellMs',
+  rewardMilli: 'rewardMilli',
+  rewardVersion: 'rewardVersion',
+  rewardEventId: 'rewardEventId'
 } as const
 
 export type TipOutcomeScalarFieldEnum = (typeof TipOutcomeScalarFieldEnum)[keyof typeof TipOutcomeScalarFieldEnum]
@@ -1876,7 +2029,9 @@ export const TipScoreScalarFieldEnum = {
   score: 'score',
   propensity: 'propensity',
   candidates: 'candidates',
-  degradations: 'degradations'
+  degradations: 'degradations',
+  vector: 'vector',
+  vectorVersion: 'vectorVersion'
 } as const
 
 export type TipScoreScalarFieldEnum = (typeof TipScoreScalarFieldEnum)[keyof typeof TipScoreScalarFieldEnum]
@@ -1965,6 +2120,34 @@ export const RebuildScalarFieldEnum = {
 } as const
 
 export type RebuildScalarFieldEnum = (typeof RebuildScalarFieldEnum)[keyof typeof RebuildScalarFieldEnum]
+
+
+export const PolicyStatsScalarFieldEnum = {
+  userId: 'userId',
+  version: 'version',
+  count: 'count',
+  xx: 'xx',
+  xy: 'xy',
+  reward: 'reward',
+  rewardSquared: 'rewardSquared'
+} as const
+
+export type PolicyStatsScalarFieldEnum = (typeof PolicyStatsScalarFieldEnum)[keyof typeof PolicyStatsScalarFieldEnum]
+
+
+export const PolicyPopulationScalarFieldEnum = {
+  id: 'id',
+  measuredAt: 'measuredAt',
+  version: 'version',
+  people: 'people',
+  count: 'count',
+  xx: 'xx',
+  xy: 'xy',
+  reward: 'reward',
+  rewardSquared: 'rewardSquared'
+} as const
+
+export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -2285,6 +2468,8 @@ export type GlobalOmitConfig = {
   erasure?: Prisma.ErasureOmit
   erasureSalt?: Prisma.ErasureSaltOmit
   rebuild?: Prisma.RebuildOmit
+  policyStats?: Prisma.PolicyStatsOmit
+  policyPopulation?: Prisma.PolicyPopulationOmit
 }
 
 /* Types for Logging */

@@ -67,7 +67,9 @@ export const ModelName = {
   DeadLetter: 'DeadLetter',
   Erasure: 'Erasure',
   ErasureSalt: 'ErasureSalt',
-  Rebuild: 'Rebuild'
+  Rebuild: 'Rebuild',
+  PolicyStats: 'PolicyStats',
+  PolicyPopulation: 'PolicyPopulation'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -161,7 +163,10 @@ export const TipOutcomeScalarFieldEnum = {
   outcomeAt: 'outcomeAt',
   outcomeEventId: 'outcomeEventId',
   outcome: 'outcome',
-  dwellMs: 'dwellMs'
+  dwellMs: 'dwellMs',
+  rewardMilli: 'rewardMilli',
+  rewardVersion: 'rewardVersion',
+  rewardEventId: 'rewardEventId'
 } as const
 
 export type TipOutcomeScalarFieldEnum = (typeof TipOutcomeScalarFieldEnum)[keyof typeof TipOutcomeScalarFieldEnum]
@@ -232,7 +237,9 @@ export const TipScoreScalarFieldEnum = {
   score: 'score',
   propensity: 'propensity',
   candidates: 'candidates',
-  degradations: 'degradations'
+  degradations: 'degradations',
+  vector: 'vector',
+  vectorVersion: 'vectorVersion'
 } as const
 
 export type TipScoreScalarFieldEnum = (typeof TipScoreScalarFieldEnum)[keyof typeof TipScoreScalarFieldEnum]
@@ -321,6 +328,34 @@ export const RebuildScalarFieldEnum = {
 } as const
 
 export type RebuildScalarFieldEnum = (typeof RebuildScalarFieldEnum)[keyof typeof RebuildScalarFieldEnum]
+
+
+export const PolicyStatsScalarFieldEnum = {
+  userId: 'userId',
+  version: 'version',
+  count: 'count',
+  xx: 'xx',
+  xy: 'xy',
+  reward: 'reward',
+  rewardSquared: 'rewardSquared'
+} as const
+
+export type PolicyStatsScalarFieldEnum = (typeof PolicyStatsScalarFieldEnum)[keyof typeof PolicyStatsScalarFieldEnum]
+
+
+export const PolicyPopulationScalarFieldEnum = {
+  id: 'id',
+  measuredAt: 'measuredAt',
+  version: 'version',
+  people: 'people',
+  count: 'count',
+  xx: 'xx',
+  xy: 'xy',
+  reward: 'reward',
+  rewardSquared: 'rewardSquared'
+} as const
+
+export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
 
 
 export const SortOrder = {

@@ -30,11 +30,13 @@ export type AggregateTipOutcome = {
 export type TipOutcomeAvgAggregateOutputType = {
   outcomeRank: number | null
   dwellMs: number | null
+  rewardMilli: number | null
 }
 
 export type TipOutcomeSumAggregateOutputType = {
   outcomeRank: number | null
   dwellMs: bigint | null
+  rewardMilli: number | null
 }
 
 export type TipOutcomeMinAggregateOutputType = {
@@ -50,6 +52,9 @@ export type TipOutcomeMinAggregateOutputType = {
   outcomeEventId: string | null
   outcome: string | null
   dwellMs: bigint | null
+  rewardMilli: number | null
+  rewardVersion: string | null
+  rewardEventId: string | null
 }
 
 export type TipOutcomeMaxAggregateOutputType = {
@@ -65,6 +70,9 @@ export type TipOutcomeMaxAggregateOutputType = {
   outcomeEventId: string | null
   outcome: string | null
   dwellMs: bigint | null
+  rewardMilli: number | null
+  rewardVersion: string | null
+  rewardEventId: string | null
 }
 
 export type TipOutcomeCountAggregateOutputType = {
@@ -80,6 +88,9 @@ export type TipOutcomeCountAggregateOutputType = {
   outcomeEventId: number
   outcome: number
   dwellMs: number
+  rewardMilli: number
+  rewardVersion: number
+  rewardEventId: number
   _all: number
 }
 
@@ -87,11 +98,13 @@ export type TipOutcomeCountAggregateOutputType = {
 export type TipOutcomeAvgAggregateInputType = {
   outcomeRank?: true
   dwellMs?: true
+  rewardMilli?: true
 }
 
 export type TipOutcomeSumAggregateInputType = {
   outcomeRank?: true
   dwellMs?: true
+  rewardMilli?: true
 }
 
 export type TipOutcomeMinAggregateInputType = {
@@ -107,6 +120,9 @@ export type TipOutcomeMinAggregateInputType = {
   outcomeEventId?: true
   outcome?: true
   dwellMs?: true
+  rewardMilli?: true
+  rewardVersion?: true
+  rewardEventId?: true
 }
 
 export type TipOutcomeMaxAggregateInputType = {
@@ -122,6 +138,9 @@ export type TipOutcomeMaxAggregateInputType = {
   outcomeEventId?: true
   outcome?: true
   dwellMs?: true
+  rewardMilli?: true
+  rewardVersion?: true
+  rewardEventId?: true
 }
 
 export type TipOutcomeCountAggregateInputType = {
@@ -137,6 +156,9 @@ export type TipOutcomeCountAggregateInputType = {
   outcomeEventId?: true
   outcome?: true
   dwellMs?: true
+  rewardMilli?: true
+  rewardVersion?: true
+  rewardEventId?: true
   _all?: true
 }
 
@@ -239,6 +261,9 @@ export type TipOutcomeGroupByOutputType = {
   outcomeEventId: string | null
   outcome: string | null
   dwellMs: bigint | null
+  rewardMilli: number | null
+  rewardVersion: string | null
+  rewardEventId: string | null
   _count: TipOutcomeCountAggregateOutputType | null
   _avg: TipOutcomeAvgAggregateOutputType | null
   _sum: TipOutcomeSumAggregateOutputType | null
@@ -277,6 +302,9 @@ export type TipOutcomeWhereInput = {
   outcomeEventId?: Prisma.UuidNullableFilter<"TipOutcome"> | string | null
   outcome?: Prisma.StringNullableFilter<"TipOutcome"> | string | null
   dwellMs?: Prisma.BigIntNullableFilter<"TipOutcome"> | bigint | number | null
+  rewardMilli?: Prisma.IntNullableFilter<"TipOutcome"> | number | null
+  rewardVersion?: Prisma.StringNullableFilter<"TipOutcome"> | string | null
+  rewardEventId?: Prisma.UuidNullableFilter<"TipOutcome"> | string | null
 }
 
 export type TipOutcomeOrderByWithRelationInput = {
@@ -292,6 +320,9 @@ export type TipOutcomeOrderByWithRelationInput = {
   outcomeEventId?: Prisma.SortOrderInput | Prisma.SortOrder
   outcome?: Prisma.SortOrderInput | Prisma.SortOrder
   dwellMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardVersion?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardEventId?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type TipOutcomeWhereUniqueInput = Prisma.AtLeast<{
@@ -311,6 +342,9 @@ export type TipOutcomeWhereUniqueInput = Prisma.AtLeast<{
   outcomeEventId?: Prisma.UuidNullableFilter<"TipOutcome"> | string | null
   outcome?: Prisma.StringNullableFilter<"TipOutcome"> | string | null
   dwellMs?: Prisma.BigIntNullableFilter<"TipOutcome"> | bigint | number | null
+  rewardMilli?: Prisma.IntNullableFilter<"TipOutcome"> | number | null
+  rewardVersion?: Prisma.StringNullableFilter<"TipOutcome"> | string | null
+  rewardEventId?: Prisma.UuidNullableFilter<"TipOutcome"> | string | null
 }, "userId_tipId_decisionId">
 
 export type TipOutcomeOrderByWithAggregationInput = {
@@ -326,6 +360,9 @@ export type TipOutcomeOrderByWithAggregationInput = {
   outcomeEventId?: Prisma.SortOrderInput | Prisma.SortOrder
   outcome?: Prisma.SortOrderInput | Prisma.SortOrder
   dwellMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardVersion?: Prisma.SortOrderInput | Prisma.SortOrder
+  rewardEventId?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.TipOutcomeCountOrderByAggregateInput
   _avg?: Prisma.TipOutcomeAvgOrderByAggregateInput
   _max?: Prisma.TipOutcomeMaxOrderByAggregateInput
@@ -349,6 +386,9 @@ export type TipOutcomeScalarWhereWithAggregatesInput = {
   outcomeEventId?: Prisma.UuidNullableWithAggregatesFilter<"TipOutcome"> | string | null
   outcome?: Prisma.StringNullableWithAggregatesFilter<"TipOutcome"> | string | null
   dwellMs?: Prisma.BigIntNullableWithAggregatesFilter<"TipOutcome"> | bigint | number | null
+  rewardMilli?: Prisma.IntNullableWithAggregatesFilter<"TipOutcome"> | number | null
+  rewardVersion?: Prisma.StringNullableWithAggregatesFilter<"TipOutcome"> | string | null
+  rewardEventId?: Prisma.UuidNullableWithAggregatesFilter<"TipOutcome"> | string | null
 }
 
 export type TipOutcomeCreateInput = {
@@ -364,6 +404,9 @@ export type TipOutcomeCreateInput = {
   outcomeEventId?: string | null
   outcome?: string | null
   dwellMs?: bigint | number | null
+  rewardMilli?: number | null
+  rewardVersion?: string | null
+  rewardEventId?: string | null
 }
 
 export type TipOutcomeUncheckedCreateInput = {
@@ -379,6 +422,9 @@ export type TipOutcomeUncheckedCreateInput = {
   outcomeEventId?: string | null
   outcome?: string | null
   dwellMs?: bigint | number | null
+  rewardMilli?: number | null
+  rewardVersion?: string | null
+  rewardEventId?: string | null
 }
 
 export type TipOutcomeUpdateInput = {
@@ -394,6 +440,9 @@ export type TipOutcomeUpdateInput = {
   outcomeEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   outcome?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dwellMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  rewardMilli?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  rewardVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rewardEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipOutcomeUncheckedUpdateInput = {
@@ -409,6 +458,9 @@ export type TipOutcomeUncheckedUpdateInput = {
   outcomeEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   outcome?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dwellMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  rewardMilli?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  rewardVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rewardEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipOutcomeCreateManyInput = {
@@ -424,6 +476,9 @@ export type TipOutcomeCreateManyInput = {
   outcomeEventId?: string | null
   outcome?: string | null
   dwellMs?: bigint | number | null
+  rewardMilli?: number | null
+  rewardVersion?: string | null
+  rewardEventId?: string | null
 }
 
 export type TipOutcomeUpdateManyMutationInput = {
@@ -439,6 +494,9 @@ export type TipOutcomeUpdateManyMutationInput = {
   outcomeEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   outcome?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dwellMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  rewardMilli?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  rewardVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rewardEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipOutcomeUncheckedUpdateManyInput = {
@@ -454,6 +512,9 @@ export type TipOutcomeUncheckedUpdateManyInput = {
   outcomeEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   outcome?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dwellMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  rewardMilli?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  rewardVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  rewardEventId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipOutcomeUserIdTipIdDecisionIdCompoundUniqueInput = {
@@ -475,11 +536,15 @@ export type TipOutcomeCountOrderByAggregateInput = {
   outcomeEventId?: Prisma.SortOrder
   outcome?: Prisma.SortOrder
   dwellMs?: Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrder
+  rewardVersion?: Prisma.SortOrder
+  rewardEventId?: Prisma.SortOrder
 }
 
 export type TipOutcomeAvgOrderByAggregateInput = {
   outcomeRank?: Prisma.SortOrder
   dwellMs?: Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrder
 }
 
 export type TipOutcomeMaxOrderByAggregateInput = {
@@ -495,6 +560,9 @@ export type TipOutcomeMaxOrderByAggregateInput = {
   outcomeEventId?: Prisma.SortOrder
   outcome?: Prisma.SortOrder
   dwellMs?: Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrder
+  rewardVersion?: Prisma.SortOrder
+  rewardEventId?: Prisma.SortOrder
 }
 
 export type TipOutcomeMinOrderByAggregateInput = {
@@ -510,11 +578,15 @@ export type TipOutcomeMinOrderByAggregateInput = {
   outcomeEventId?: Prisma.SortOrder
   outcome?: Prisma.SortOrder
   dwellMs?: Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrder
+  rewardVersion?: Prisma.SortOrder
+  rewardEventId?: Prisma.SortOrder
 }
 
 export type TipOutcomeSumOrderByAggregateInput = {
   outcomeRank?: Prisma.SortOrder
   dwellMs?: Prisma.SortOrder
+  rewardMilli?: Prisma.SortOrder
 }
 
 export type NullableStringFieldUpdateOperationsInput = {
@@ -544,6 +616,9 @@ export type TipOutcomeSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   outcomeEventId?: boolean
   outcome?: boolean
   dwellMs?: boolean
+  rewardMilli?: boolean
+  rewardVersion?: boolean
+  rewardEventId?: boolean
 }, ExtArgs["result"]["tipOutcome"]>
 
 export type TipOutcomeSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -559,6 +634,9 @@ export type TipOutcomeSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   outcomeEventId?: boolean
   outcome?: boolean
   dwellMs?: boolean
+  rewardMilli?: boolean
+  rewardVersion?: boolean
+  rewardEventId?: boolean
 }, ExtArgs["result"]["tipOutcome"]>
 
 export type TipOutcomeSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -574,6 +652,9 @@ export type TipOutcomeSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   outcomeEventId?: boolean
   outcome?: boolean
   dwellMs?: boolean
+  rewardMilli?: boolean
+  rewardVersion?: boolean
+  rewardEventId?: boolean
 }, ExtArgs["result"]["tipOutcome"]>
 
 export type TipOutcomeSelectScalar = {
@@ -589,9 +670,12 @@ export type TipOutcomeSelectScalar = {
   outcomeEventId?: boolean
   outcome?: boolean
   dwellMs?: boolean
+  rewardMilli?: boolean
+  rewardVersion?: boolean
+  rewardEventId?: boolean
 }
 
-export type TipOutcomeOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "tipId" | "decisionId" | "decidedAt" | "servedAt" | "tipKind" | "tipSource" | "outcomeRank" | "outcomeAt" | "outcomeEventId" | "outcome" | "dwellMs", ExtArgs["result"]["tipOutcome"]>
+export type TipOutcomeOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "tipId" | "decisionId" | "decidedAt" | "servedAt" | "tipKind" | "tipSource" | "outcomeRank" | "outcomeAt" | "outcomeEventId" | "outcome" | "dwellMs" | "rewardMilli" | "rewardVersion" | "rewardEventId", ExtArgs["result"]["tipOutcome"]>
 
 export type $TipOutcomePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "TipOutcome"
@@ -618,6 +702,14 @@ export type $TipOutcomePayload<ExtArgs extends runtime.Types.Extensions.Internal
      */
     outcome: string | null
     dwellMs: bigint | null
+    /**
+     * The reward of the outcome, in thousandths, once it was added to what is learnt from it, by which version of the
+     * rewards, and of which outcome. Written after the fact; see experiments/reward-store.ts. A partial index, which a
+     * schema cannot tell of, holds the rows that wait for it.
+     */
+    rewardMilli: number | null
+    rewardVersion: string | null
+    rewardEventId: string | null
   }, ExtArgs["result"]["tipOutcome"]>
   composites: {}
 }
@@ -1053,6 +1145,9 @@ export interface TipOutcomeFieldRefs {
   readonly outcomeEventId: Prisma.FieldRef<"TipOutcome", 'String'>
   readonly outcome: Prisma.FieldRef<"TipOutcome", 'String'>
   readonly dwellMs: Prisma.FieldRef<"TipOutcome", 'BigInt'>
+  readonly rewardMilli: Prisma.FieldRef<"TipOutcome", 'Int'>
+  readonly rewardVersion: Prisma.FieldRef<"TipOutcome", 'String'>
+  readonly rewardEventId: Prisma.FieldRef<"TipOutcome", 'String'>
 }
     
 

@@ -31,12 +31,14 @@ export type TipScoreAvgAggregateOutputType = {
   score: number | null
   propensity: number | null
   candidates: number | null
+  vector: number | null
 }
 
 export type TipScoreSumAggregateOutputType = {
   score: number | null
   propensity: number | null
   candidates: number | null
+  vector: number[]
 }
 
 export type TipScoreMinAggregateOutputType = {
@@ -55,6 +57,7 @@ export type TipScoreMinAggregateOutputType = {
   score: number | null
   propensity: number | null
   candidates: number | null
+  vectorVersion: string | null
 }
 
 export type TipScoreMaxAggregateOutputType = {
@@ -73,6 +76,7 @@ export type TipScoreMaxAggregateOutputType = {
   score: number | null
   propensity: number | null
   candidates: number | null
+  vectorVersion: string | null
 }
 
 export type TipScoreCountAggregateOutputType = {
@@ -92,6 +96,8 @@ export type TipScoreCountAggregateOutputType = {
   propensity: number
   candidates: number
   degradations: number
+  vector: number
+  vectorVersion: number
   _all: number
 }
 
@@ -100,12 +106,14 @@ export type TipScoreAvgAggregateInputType = {
   score?: true
   propensity?: true
   candidates?: true
+  vector?: true
 }
 
 export type TipScoreSumAggregateInputType = {
   score?: true
   propensity?: true
   candidates?: true
+  vector?: true
 }
 
 export type TipScoreMinAggregateInputType = {
@@ -124,6 +132,7 @@ export type TipScoreMinAggregateInputType = {
   score?: true
   propensity?: true
   candidates?: true
+  vectorVersion?: true
 }
 
 export type TipScoreMaxAggregateInputType = {
@@ -142,6 +151,7 @@ export type TipScoreMaxAggregateInputType = {
   score?: true
   propensity?: true
   candidates?: true
+  vectorVersion?: true
 }
 
 export type TipScoreCountAggregateInputType = {
@@ -161,6 +171,8 @@ export type TipScoreCountAggregateInputType = {
   propensity?: true
   candidates?: true
   degradations?: true
+  vector?: true
+  vectorVersion?: true
   _all?: true
 }
 
@@ -267,6 +279,8 @@ export type TipScoreGroupByOutputType = {
   propensity: number
   candidates: number
   degradations: string[]
+  vector: number[]
+  vectorVersion: string | null
   _count: TipScoreCountAggregateOutputType | null
   _avg: TipScoreAvgAggregateOutputType | null
   _sum: TipScoreSumAggregateOutputType | null
@@ -309,6 +323,8 @@ export type TipScoreWhereInput = {
   propensity?: Prisma.FloatFilter<"TipScore"> | number
   candidates?: Prisma.IntFilter<"TipScore"> | number
   degradations?: Prisma.StringNullableListFilter<"TipScore">
+  vector?: Prisma.IntNullableListFilter<"TipScore">
+  vectorVersion?: Prisma.StringNullableFilter<"TipScore"> | string | null
 }
 
 export type TipScoreOrderByWithRelationInput = {
@@ -328,6 +344,8 @@ export type TipScoreOrderByWithRelationInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   degradations?: Prisma.SortOrder
+  vector?: Prisma.SortOrder
+  vectorVersion?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
@@ -350,6 +368,8 @@ export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
   propensity?: Prisma.FloatFilter<"TipScore"> | number
   candidates?: Prisma.IntFilter<"TipScore"> | number
   degradations?: Prisma.StringNullableListFilter<"TipScore">
+  vector?: Prisma.IntNullableListFilter<"TipScore">
+  vectorVersion?: Prisma.StringNullableFilter<"TipScore"> | string | null
 }, "decisionId">
 
 export type TipScoreOrderByWithAggregationInput = {
@@ -369,6 +389,8 @@ export type TipScoreOrderByWithAggregationInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   degradations?: Prisma.SortOrder
+  vector?: Prisma.SortOrder
+  vectorVersion?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.TipScoreCountOrderByAggregateInput
   _avg?: Prisma.TipScoreAvgOrderByAggregateInput
   _max?: Prisma.TipScoreMaxOrderByAggregateInput
@@ -396,6 +418,8 @@ export type TipScoreScalarWhereWithAggregatesInput = {
   propensity?: Prisma.FloatWithAggregatesFilter<"TipScore"> | number
   candidates?: Prisma.IntWithAggregatesFilter<"TipScore"> | number
   degradations?: Prisma.StringNullableListFilter<"TipScore">
+  vector?: Prisma.IntNullableListFilter<"TipScore">
+  vectorVersion?: Prisma.StringNullableWithAggregatesFilter<"TipScore"> | string | null
 }
 
 export type TipScoreCreateInput = {
@@ -415,6 +439,8 @@ export type TipScoreCreateInput = {
   propensity: number
   candidates: number
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
+  vector?: Prisma.TipScoreCreatevectorInput | number[]
+  vectorVersion?: string | null
 }
 
 export type TipScoreUncheckedCreateInput = {
@@ -434,6 +460,8 @@ export type TipScoreUncheckedCreateInput = {
   propensity: number
   candidates: number
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
+  vector?: Prisma.TipScoreCreatevectorInput | number[]
+  vectorVersion?: string | null
 }
 
 export type TipScoreUpdateInput = {
@@ -453,6 +481,8 @@ export type TipScoreUpdateInput = {
   propensity?: Prisma.FloatFieldUpdateOperationsInput | number
   candidates?: Prisma.IntFieldUpdateOperationsInput | number
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
+  vector?: Prisma.TipScoreUpdatevectorInput | number[]
+  vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipScoreUncheckedUpdateInput = {
@@ -472,6 +502,8 @@ export type TipScoreUncheckedUpdateInput = {
   propensity?: Prisma.FloatFieldUpdateOperationsInput | number
   candidates?: Prisma.IntFieldUpdateOperationsInput | number
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
+  vector?: Prisma.TipScoreUpdatevectorInput | number[]
+  vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipScoreCreateManyInput = {
@@ -491,6 +523,8 @@ export type TipScoreCreateManyInput = {
   propensity: number
   candidates: number
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
+  vector?: Prisma.TipScoreCreatevectorInput | number[]
+  vectorVersion?: string | null
 }
 
 export type TipScoreUpdateManyMutationInput = {
@@ -510,6 +544,8 @@ export type TipScoreUpdateManyMutationInput = {
   propensity?: Prisma.FloatFieldUpdateOperationsInput | number
   candidates?: Prisma.IntFieldUpdateOperationsInput | number
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
+  vector?: Prisma.TipScoreUpdatevectorInput | number[]
+  vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TipScoreUncheckedUpdateManyInput = {
@@ -529,6 +565,8 @@ export type TipScoreUncheckedUpdateManyInput = {
   propensity?: Prisma.FloatFieldUpdateOperationsInput | number
   candidates?: Prisma.IntFieldUpdateOperationsInput | number
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
+  vector?: Prisma.TipScoreUpdatevectorInput | number[]
+  vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -536,6 +574,14 @@ export type StringNullableListFilter<$PrismaModel = never> = {
   has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
   hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
   hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  isEmpty?: boolean
+}
+
+export type IntNullableListFilter<$PrismaModel = never> = {
+  equals?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  has?: number | Prisma.IntFieldRefInput<$PrismaModel> | null
+  hasEvery?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel>
+  hasSome?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel>
   isEmpty?: boolean
 }
 
@@ -556,12 +602,15 @@ export type TipScoreCountOrderByAggregateInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   degradations?: Prisma.SortOrder
+  vector?: Prisma.SortOrder
+  vectorVersion?: Prisma.SortOrder
 }
 
 export type TipScoreAvgOrderByAggregateInput = {
   score?: Prisma.SortOrder
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
+  vector?: Prisma.SortOrder
 }
 
 export type TipScoreMaxOrderByAggregateInput = {
@@ -580,6 +629,7 @@ export type TipScoreMaxOrderByAggregateInput = {
   score?: Prisma.SortOrder
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
+  vectorVersion?: Prisma.SortOrder
 }
 
 export type TipScoreMinOrderByAggregateInput = {
@@ -598,16 +648,22 @@ export type TipScoreMinOrderByAggregateInput = {
   score?: Prisma.SortOrder
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
+  vectorVersion?: Prisma.SortOrder
 }
 
 export type TipScoreSumOrderByAggregateInput = {
   score?: Prisma.SortOrder
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
+  vector?: Prisma.SortOrder
 }
 
 export type TipScoreCreatedegradationsInput = {
   set: string[]
+}
+
+export type TipScoreCreatevectorInput = {
+  set: number[]
 }
 
 export type FloatFieldUpdateOperationsInput = {
@@ -621,6 +677,11 @@ export type FloatFieldUpdateOperationsInput = {
 export type TipScoreUpdatedegradationsInput = {
   set?: string[]
   push?: string | string[]
+}
+
+export type TipScoreUpdatevectorInput = {
+  set?: number[]
+  push?: number | number[]
 }
 
 
@@ -642,6 +703,8 @@ export type TipScoreSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs
   propensity?: boolean
   candidates?: boolean
   degradations?: boolean
+  vector?: boolean
+  vectorVersion?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -661,6 +724,8 @@ export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exte
   propensity?: boolean
   candidates?: boolean
   degradations?: boolean
+  vector?: boolean
+  vectorVersion?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -680,6 +745,8 @@ export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exte
   propensity?: boolean
   candidates?: boolean
   degradations?: boolean
+  vector?: boolean
+  vectorVersion?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectScalar = {
@@ -699,9 +766,11 @@ export type TipScoreSelectScalar = {
   propensity?: boolean
   candidates?: boolean
   degradations?: boolean
+  vector?: boolean
+  vectorVersion?: boolean
 }
 
-export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations", ExtArgs["result"]["tipScore"]>
+export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations" | "vector" | "vectorVersion", ExtArgs["result"]["tipScore"]>
 
 export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "TipScore"
@@ -726,6 +795,11 @@ export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalAr
      * Names of the ways in which the decision was weaker than usual.
      */
     degradations: string[]
+    /**
+     * What the policy saw of the tip, in units of 2^-12, and by which encoding.
+     */
+    vector: number[]
+    vectorVersion: string | null
   }, ExtArgs["result"]["tipScore"]>
   composites: {}
 }
@@ -1165,6 +1239,8 @@ export interface TipScoreFieldRefs {
   readonly propensity: Prisma.FieldRef<"TipScore", 'Float'>
   readonly candidates: Prisma.FieldRef<"TipScore", 'Int'>
   readonly degradations: Prisma.FieldRef<"TipScore", 'String[]'>
+  readonly vector: Prisma.FieldRef<"TipScore", 'Int[]'>
+  readonly vectorVersion: Prisma.FieldRef<"TipScore", 'String'>
 }
     
 

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oo/events/v1/decisions.proto.
  */
 export const file_oo_events_v1_decisions: GenFile = /*@__PURE__*/
-  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEiogYKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEA6pgG6SIgBGoUBCh90aXBfc2NvcmVkLnRpcF9hbW9uZ19jYW5kaWRhdGVzEi50aXBfaWQgbXVzdCBiZSB0aGUgaWQgb2Ygb25lIG9mIHRoZSBjYW5kaWRhdGVzGjJ0aGlzLmNhbmRpZGF0ZXMuZXhpc3RzKGMsIGMudGlwX2lkID09IHRoaXMudGlwX2lkKYq1GBYKFGRlY2lzaW9ucy50aXAuc2NvcmVkIrACCg9TY29yZWRDYW5kaWRhdGUSGgoGdGlwX2lkGAEgASgJQgq6SAdyBRABKIABEiMKBGtpbmQYAiABKA4yFS5vby5ldmVudHMudjEuVGlwS2luZBInCgZzb3VyY2UYAyABKA4yFy5vby5ldmVudHMudjEuVGlwU291cmNlEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIfCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIHukgEcgIYQBIZCgd0YXNrX2lkGAYgASgJQgi6SAVyAyiAARIZCgZ2ZWN0b3IYByADKBFCCbpIBpIBAxCAAhIWCgVzY29yZRgIIAEoAUIHukgEEgJAARIrCgpwcm9wZW5zaXR5GAkgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACKUAQoURXhwZXJpbWVudEFzc2lnbm1lbnQSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASFgoDYXJtGAMgASgJQgm6SAZyBBABGEASKwoKcHJvcGVuc2l0eRgEIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAAAingMKDFRpcEdlbmVyYXRlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASMgoEdGlwcxgDIAMoCzIaLm9vLmV2ZW50cy52MS5HZW5lcmF0ZWRUaXBCCLpIBZIBAhAKEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIhCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIJukgGcgQQARhAEioKC3Byb21wdF9oYXNoGAYgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSFQoNcHJvbXB0X3Rva2VucxgHIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoDRI5CgxkZWdyYWRhdGlvbnMYCSADKA4yGS5vby5ldmVudHMudjEuRGVncmFkYXRpb25CCLpIBZIBAhAQEikKGHJlcXVlc3RlZF9wcm9tcHRfdmVyc2lvbhgKIAEoCUIHukgEcgIYQDodirUYGQoXZGVjaXNpb25zLnRpcC5nZW5lcmF0ZWQitwEKDEdlbmVyYXRlZFRpcBIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESLwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kQgq6SAeCAQQQASAAEjMKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2VCCrpIB4IBBBABIAASJQoKc2lnbmFsX2lkcxgEIAMoCUIRukgOkgELECAiB3IFEAEogAFiBnByb3RvMw", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
+  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEimwcKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEASHwoOdmVjdG9yX3ZlcnNpb24YESABKAlCB7pIBHICGEASMgoKc3RhdGlzdGljcxgSIAEoCzIeLm9vLmV2ZW50cy52MS5MaW5lYXJTdGF0aXN0aWNzEiIKDXBvcHVsYXRpb25faWQYEyABKAlCC7pICNgBAXIDsAEBOqYBukiIARqFAQofdGlwX3Njb3JlZC50aXBfYW1vbmdfY2FuZGlkYXRlcxIudGlwX2lkIG11c3QgYmUgdGhlIGlkIG9mIG9uZSBvZiB0aGUgY2FuZGlkYXRlcxoydGhpcy5jYW5kaWRhdGVzLmV4aXN0cyhjLCBjLnRpcF9pZCA9PSB0aGlzLnRpcF9pZCmKtRgWChRkZWNpc2lvbnMudGlwLnNjb3JlZCJ4ChBMaW5lYXJTdGF0aXN0aWNzEg0KBWNvdW50GAEgASgEEhYKAnh4GAIgAygSQgq6SAeSAQQQgIECEhUKAnh5GAMgAygSQgm6SAaSAQMQgAISDgoGcmV3YXJkGAQgASgSEhYKDnJld2FyZF9zcXVhcmVkGAUgASgEIrACCg9TY29yZWRDYW5kaWRhdGUSGgoGdGlwX2lkGAEgASgJQgq6SAdyBRABKIABEiMKBGtpbmQYAiABKA4yFS5vby5ldmVudHMudjEuVGlwS2luZBInCgZzb3VyY2UYAyABKA4yFy5vby5ldmVudHMudjEuVGlwU291cmNlEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIfCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIHukgEcgIYQBIZCgd0YXNrX2lkGAYgASgJQgi6SAVyAyiAARIZCgZ2ZWN0b3IYByADKBFCCbpIBpIBAxCAAhIWCgVzY29yZRgIIAEoAUIHukgEEgJAARIrCgpwcm9wZW5zaXR5GAkgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACKUAQoURXhwZXJpbWVudEFzc2lnbm1lbnQSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASFgoDYXJtGAMgASgJQgm6SAZyBBABGEASKwoKcHJvcGVuc2l0eRgEIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAAAingMKDFRpcEdlbmVyYXRlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASMgoEdGlwcxgDIAMoCzIaLm9vLmV2ZW50cy52MS5HZW5lcmF0ZWRUaXBCCLpIBZIBAhAKEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIhCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIJukgGcgQQARhAEioKC3Byb21wdF9oYXNoGAYgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSFQoNcHJvbXB0X3Rva2VucxgHIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoDRI5CgxkZWdyYWRhdGlvbnMYCSADKA4yGS5vby5ldmVudHMudjEuRGVncmFkYXRpb25CCLpIBZIBAhAQEikKGHJlcXVlc3RlZF9wcm9tcHRfdmVyc2lvbhgKIAEoCUIHukgEcgIYQDodirUYGQoXZGVjaXNpb25zLnRpcC5nZW5lcmF0ZWQitwEKDEdlbmVyYXRlZFRpcBIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESLwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kQgq6SAeCAQQQASAAEjMKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2VCCrpIB4IBBBABIAASJQoKc2lnbmFsX2lkcxgEIAMoCUIRukgOkgELECAiB3IFEAEogAFiBnByb3RvMw", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
 
 /**
  * A `Score` was answered: which tip, out of which, with which probability, and why. The envelope's `event_id` is the
@@ -139,6 +139,27 @@ export type TipScored = Message<"oo.events.v1.TipScored"> & {
    * @generated from field: string time_zone = 16;
    */
   timeZone: string;
+
+  /**
+   * How the candidates' vectors were encoded. Empty: version 1.
+   *
+   * @generated from field: string vector_version = 17;
+   */
+  vectorVersion: string;
+
+  /**
+   * What the policy had learnt from the person's own rewards. Unset: nothing, or the policy learns nothing.
+   *
+   * @generated from field: oo.events.v1.LinearStatistics statistics = 18;
+   */
+  statistics?: LinearStatistics | undefined;
+
+  /**
+   * Id of what it had learnt from everybody's rewards: a row of `policy_population`. Empty: nothing.
+   *
+   * @generated from field: string population_id = 19;
+   */
+  populationId: string;
 };
 
 /**
@@ -147,6 +168,55 @@ export type TipScored = Message<"oo.events.v1.TipScored"> & {
  */
 export const TipScoredSchema: GenMessage<TipScored> = /*@__PURE__*/
   messageDesc(file_oo_events_v1_decisions, 0);
+
+/**
+ * What rewards add up to, for models that are linear in the vector. Sums of whole numbers: exact in any order.
+ *
+ * @generated from message oo.events.v1.LinearStatistics
+ */
+export type LinearStatistics = Message<"oo.events.v1.LinearStatistics"> & {
+  /**
+   * How many rewards.
+   *
+   * @generated from field: uint64 count = 1;
+   */
+  count: bigint;
+
+  /**
+   * Sums of the products of two entries, in units of 2^-24: the upper triangle of a symmetric matrix, row by row.
+   *
+   * @generated from field: repeated sint64 xx = 2;
+   */
+  xx: bigint[];
+
+  /**
+   * Sums of entry times reward, in units of 2^-12 thousandths.
+   *
+   * @generated from field: repeated sint64 xy = 3;
+   */
+  xy: bigint[];
+
+  /**
+   * Sum of the rewards, in thousandths.
+   *
+   * @generated from field: sint64 reward = 4;
+   */
+  reward: bigint;
+
+  /**
+   * Sum of the squared rewards, in millionths.
+   *
+   * @generated from field: uint64 reward_squared = 5;
+   */
+  rewardSquared: bigint;
+};
+
+/**
+ * Describes the message oo.events.v1.LinearStatistics.
+ * Use `create(LinearStatisticsSchema)` to create a new message.
+ */
+export const LinearStatisticsSchema: GenMessage<LinearStatistics> = /*@__PURE__*/
+  messageDesc(file_oo_events_v1_decisions, 1);
 
 /**
  * One candidate of a decision.
@@ -223,7 +293,7 @@ export type ScoredCandidate = Message<"oo.events.v1.ScoredCandidate"> & {
  * Use `create(ScoredCandidateSchema)` to create a new message.
  */
 export const ScoredCandidateSchema: GenMessage<ScoredCandidate> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 1);
+  messageDesc(file_oo_events_v1_decisions, 2);
 
 /**
  * Which arm of an experiment the person was in.
@@ -265,7 +335,7 @@ export type ExperimentAssignment = Message<"oo.events.v1.ExperimentAssignment"> 
  * Use `create(ExperimentAssignmentSchema)` to create a new message.
  */
 export const ExperimentAssignmentSchema: GenMessage<ExperimentAssignment> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 2);
+  messageDesc(file_oo_events_v1_decisions, 3);
 
 /**
  * A `Generate` was answered: which prompt and model wrote which tips. The texts themselves stay out of events.
@@ -349,7 +419,7 @@ export type TipGenerated = Message<"oo.events.v1.TipGenerated"> & {
  * Use `create(TipGeneratedSchema)` to create a new message.
  */
 export const TipGeneratedSchema: GenMessage<TipGenerated> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 3);
+  messageDesc(file_oo_events_v1_decisions, 4);
 
 /**
  * One written tip, without its text.
@@ -391,5 +461,5 @@ export type GeneratedTip = Message<"oo.events.v1.GeneratedTip"> & {
  * Use `create(GeneratedTipSchema)` to create a new message.
  */
 export const GeneratedTipSchema: GenMessage<GeneratedTip> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 4);
+  messageDesc(file_oo_events_v1_decisions, 5);
 

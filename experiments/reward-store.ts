@@ -1,0 +1,160 @@
+import { waitForErasures } from '../features/erasure-store.ts';
+import { vectorNames, vectorVersion } from '../features/vector.ts';
+import type { Database } from '../platform/database.ts';
+import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
+import { add, contributionOf, type Statistics, subtract } from './linear-model.ts';
+import { type OutcomeName, rewardMilli, rewards } from './rewards.ts';
+import { nothingLearnt, statisticsArrays, statisticsColumns, statisticsVersion } from './statistics.ts';
+
+/** At most this many tips in one transaction. */
+const tipsMax = 500;
+
+export interface RewardStore {
+  /**
+   * Rewards tips whose decision and outcome are both known, and those whose outcome has changed since: writes the reward
+   * beside the outcome and moves the person's sums by the difference, all or nothing. Several processes may do it at
+   * once. Returns how many tips it rewarded, at most 500; another call rewards the rest. Errors are those of the database.
+   */
+  rewardTips(): Promise<number>;
+}
+
+export function createRewardStore(database: Database): RewardStore {
+  return {
+    async rewardTips() {
+      const client = await database.connect();
+      try {
+        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+        await client.query(waitForErasures);
+        const values = [vectorVersion, rewards.version];
+        const { rows } = await client.query<Tip>({ name: 'unrewarded-tips', text: unrewarded, values });
+        if (rows.length > 0)
+          await client.query({ name: 'reward-tips', text: moveSums, values: parametersOf(rows, changesOf(rows)) });
+        await client.query('COMMIT');
+        client.release();
+        return rows.length;
+      } catch (error) {
+        client.release(true); // whatever state it is in: a closed connection is rolled back
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Makes the rewards of some people, and their sums, equal to what their decisions and outcomes say, whatever was there. For
+ * a transaction that has waited for erasures. Rows that are right are not touched.
+ */
+export async function relearn(client: Pick<Database, 'query'>, userIds: readonly string[]): Promise<void> {
+  const { rows } = await client.query<Tip>({
+    name: 'tips-of-people',
+    text: ofPeople,
+    values: [vectorVersion, rewards.version, textArray(userIds)],
+  });
+  const people = [...Map.groupBy(rows, ({ user_id }) => user_id)];
+  const sums = people.map(([userId, tips]): [string, Statistics] => [
+    userId,
+    tips.map((tip) => learntFrom(tip.vector, rewardOf(tip))).reduce(add),
+  ]);
+  await client.query({ name: 'set-rewards', text: setSums, values: parametersOf(rows, new Map(sums)) });
+  await client.query(
+    'DELETE FROM policy_stats WHERE user_id = ANY ($1::text[]) AND version = $2 AND user_id <> ALL ($3::text[])',
+    [textArray(userIds), statisticsVersion, textArray(people.map(([userId]) => userId))],
+  );
+}
+
+interface Tip {
+  readonly user_id: string;
+  readonly tip_id: string;
+  readonly decision_id: string;
+  /** Null: it has none any more. */
+  readonly outcome: OutcomeName | null;
+  readonly outcome_event_id: string | null;
+  readonly dwell_ms: number | null;
+  /** What it counts for so far. Null: nothing, or in the sums of another version. */
+  readonly reward_milli: number | null;
+  /** Null: not known, or of another encoding. Nothing can be learnt from the tip then. */
+  readonly vector: readonly number[] | null;
+}
+
+const decidedTips = `
+  SELECT tip.user_id, tip.tip_id, tip.decision_id, tip.outcome, tip.outcome_event_id, tip.dwell_ms::float8,
+    CASE WHEN tip.reward_version = $2 THEN tip.reward_milli END AS reward_milli,
+    CASE WHEN scored.vector_version = $1 THEN scored.vector END AS vector
+  FROM tip_outcomes AS tip
+  LEFT JOIN tip_scores AS scored USING (decision_id, user_id, tip_id)
+  WHERE tip.decided_at IS NOT NULL`;
+
+/**
+ * A tip that a statement under way changes is left for the next call: its outcome is not settled yet. So is one that
+ * another process rewards.
+ */
+const unrewarded = `${decidedTips} AND tip.outcome_event_id IS DISTINCT FROM tip.reward_event_id
+  ORDER BY tip.outcome_at LIMIT ${tipsMax} FOR NO KEY UPDATE OF tip SKIP LOCKED`;
+
+/** Waits for those who change a tip. Whoever comes later finds it rewarded. */
+const ofPeople = `${decidedTips} AND tip.user_id = ANY ($3::text[])
+  ORDER BY tip.user_id, tip.tip_id, tip.decision_id FOR NO KEY UPDATE OF tip`;
+
+const writeRewards = `
+  WITH rewarded AS (
+    UPDATE tip_outcomes AS tip
+    SET reward_milli = given.reward_milli, reward_event_id = given.event_id, reward_version = given.version
+    FROM (
+      SELECT *, CASE WHEN event_id IS NOT NULL THEN $6 END AS version
+      FROM unnest($1::text[], $2::text[], $3::uuid[], $4::int2[], $5::uuid[])
+        AS tips(user_id, tip_id, decision_id, reward_milli, event_id)
+    ) AS given
+    WHERE (tip.user_id, tip.tip_id, tip.decision_id) = (given.user_id, given.tip_id, given.decision_id)
+      AND (tip.reward_milli, tip.reward_event_id, tip.reward_version) IS DISTINCT FROM (given.reward_milli, given.event_id, given.version)
+  )
+  INSERT INTO policy_stats AS s (user_id, version, ${statisticsColumns})
+  SELECT user_id, $7, count, reward, reward_squared, xy::int8[], xx::int8[]
+  FROM unnest($8::text[], $9::int8[], $10::int8[], $11::int8[], $12::text[], $13::text[])
+    AS d(user_id, count, reward, reward_squared, xy, xx)
+  ORDER BY user_id
+  ON CONFLICT (user_id, version) DO UPDATE SET`;
+
+const moveSums = `${writeRewards} count = s.count + excluded.count, reward = s.reward + excluded.reward,
+    reward_squared = s.reward_squared + excluded.reward_squared, xy = ${sumOfArrays('xy')}, xx = ${sumOfArrays('xx')}`;
+
+const setSums = `${writeRewards} count = excluded.count, reward = excluded.reward,
+    reward_squared = excluded.reward_squared, xy = excluded.xy, xx = excluded.xx
+  WHERE (s.count, s.reward, s.reward_squared, s.xy, s.xx)
+    IS DISTINCT FROM (excluded.count, excluded.reward, excluded.reward_squared, excluded.xy, excluded.xx)`;
+
+function sumOfArrays(column: string): string {
+  return `ARRAY(SELECT a + b FROM unnest(s.${column}, excluded.${column}) WITH ORDINALITY AS entry(a, b, i) ORDER BY i)`;
+}
+
+function changesOf(tips: readonly Tip[]): ReadonlyMap<string, Statistics> {
+  const people = [...Map.groupBy(tips, ({ user_id }) => user_id)];
+  return new Map(people.map(([userId, own]) => [userId, own.map(changeOf).reduce(add)]));
+}
+
+function parametersOf(tips: readonly Tip[], sums: ReadonlyMap<string, Statistics>): (ArrayParameter | string)[] {
+  return [
+    textArray(tips.map(({ user_id }) => user_id)),
+    textArray(tips.map(({ tip_id }) => tip_id)),
+    uuidArray(tips.map(({ decision_id }) => decision_id)),
+    plainArray(tips.map(rewardOf)),
+    uuidArray(tips.map(({ outcome_event_id }) => outcome_event_id)),
+    rewards.version,
+    statisticsVersion,
+    textArray([...sums.keys()]),
+    ...statisticsArrays([...sums.values()]),
+  ];
+}
+
+function rewardOf({ outcome, dwell_ms }: Pick<Tip, 'outcome' | 'dwell_ms'>): number | null {
+  return outcome === null ? null : rewardMilli(outcome, dwell_ms ?? undefined);
+}
+
+/** What the person's sums change by: the new reward comes in, and the one before, if there was one, goes out. */
+function changeOf(tip: Tip): Statistics {
+  return subtract(learntFrom(tip.vector, rewardOf(tip)), learntFrom(tip.vector, tip.reward_milli));
+}
+
+function learntFrom(vector: Tip['vector'], milli: number | null): Statistics {
+  if (vector?.length !== vectorNames.length || milli === null) return nothingLearnt;
+  return contributionOf(vector, milli) ?? nothingLearnt;
+}
