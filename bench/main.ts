@@ -3,12 +3,19 @@
 import { parseArgs } from 'node:util';
 import { say } from '../scripts/demo/print.ts';
 import { benchConsume } from './consume.ts';
+import { benchPolicies } from './policies.ts';
 import { benchRead } from './read.ts';
 import { benchRebuild } from './rebuild.ts';
 import { saveResult } from './report.ts';
 import { benchScore } from './score.ts';
 
-const benchmarks = { score: benchScore, consume: benchConsume, read: benchRead, rebuild: benchRebuild } as const;
+const benchmarks = {
+  policies: benchPolicies,
+  score: benchScore,
+  consume: benchConsume,
+  read: benchRead,
+  rebuild: benchRebuild,
+} as const;
 type Name = keyof typeof benchmarks;
 const names = Object.keys(benchmarks) as Name[];
 

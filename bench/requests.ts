@@ -11,7 +11,7 @@ export const protocols = ['grpc', 'connect', 'json'] as const;
 export type Protocol = (typeof protocols)[number];
 
 /** The candidates of one Score: tasks as an integration lists them, and tips as a language model writes them. */
-const candidates = 20;
+const candidatesOfScore = 20;
 
 const texts = [
   'Call the dentist before noon and ask for the first free appointment next week',
@@ -21,7 +21,11 @@ const texts = [
   'Reply to the two messages that have waited since Friday',
 ];
 
-function exampleRequest(requestId: string, userId: string): ScoreRequest {
+export function exampleRequest(
+  requestId: string,
+  userId: string,
+  candidates: number = candidatesOfScore,
+): ScoreRequest {
   return create(ScoreRequestSchema, {
     requestId,
     userId,

@@ -155,11 +155,24 @@ export function fitModel(
 ): Model | Refusal {
   if (![...prior.mean, prior.noise].every(Number.isFinite))
     return { kind: 'refused', whose: 'prior', problem: 'not_finite' };
-  const everyone = ridge(population, prior, precisions.lambda);
+  const everyone = everyoneOf(population, prior, precisions.lambda);
   if (typeof everyone === 'string') return { kind: 'refused', whose: 'population', problem: everyone };
   const own = ridge(person, { ...everyone, noiseCount: prior.noiseCount }, precisions.kappa);
   if (typeof own === 'string') return { kind: 'refused', whose: 'person', problem: own };
   return { kind: 'model', ...own, count: person.count };
+}
+
+type Moved = ReturnType<typeof ridge>;
+
+/** What was made of a population by whom, as it is the same for each of its people. Statistics and priors never change. */
+const everyones = new WeakMap<Statistics, WeakMap<Prior, Map<number, Moved>>>();
+
+function everyoneOf(population: Statistics, prior: Prior, lambda: number): Moved {
+  const byPrior = everyones.get(population) ?? new WeakMap<Prior, Map<number, Moved>>();
+  const byLambda = byPrior.get(prior) ?? new Map<number, Moved>();
+  const everyone = byLambda.get(lambda) ?? ridge(population, prior, lambda);
+  everyones.set(population, byPrior.set(prior, byLambda.set(lambda, everyone)));
+  return everyone;
 }
 
 /**
