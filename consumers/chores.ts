@@ -37,6 +37,7 @@ export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, ke
   const chores: Chore[] = [
     { name: 'partitions', everyMs: dayMs / 4, run: (nowMs) => ensurePartitions(database, nowMs) },
     { name: 'population', everyMs: dayMs / 4, run: (nowMs) => measurePopulation(database, nowMs) },
+    { name: 'learnt population', everyMs: 600_000, run: () => measureLearnt(database) },
     { name: 'ignored tips', everyMs: 60_000, run: (nowMs) => sayIgnored(bus, database, nowMs, ignoredAfterMs) },
   ];
   if (keepMonths === undefined) return chores;
@@ -44,16 +45,13 @@ export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, ke
   return [...chores, { name: 'retention', everyMs: dayMs / 4, run: retention }];
 }
 
-/** What rewards bring: on a database of their own, since a chore above may take minutes. */
-export function createRewardChores(database: Database): Chore[] {
+/** On a database of its own, since a chore above may take minutes. */
+export function createRewardChore(database: Database): Chore {
   const store = createRewardStore(database);
-  const rewardTips = async () => {
+  const run = async () => {
     while ((await store.rewardTips()) > 0);
   };
-  return [
-    { name: 'rewards', everyMs: 500, run: rewardTips },
-    { name: 'learnt population', everyMs: 600_000, run: () => measureLearnt(database) },
-  ];
+  return { name: 'rewards', everyMs: 500, run };
 }
 
 /** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */

@@ -5,7 +5,7 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
-import { createChores, createRewardChores, runChores } from './chores.ts';
+import { createChores, createRewardChore, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { runConsumers } from './run-consumers.ts';
@@ -34,7 +34,7 @@ await runMain(async (signal) => {
   const rewardsDatabase = openDatabase({
     url: config.databaseUrl,
     applicationName: 'oo-rewards',
-    maxConnections: 2,
+    maxConnections: 1,
     statementTimeoutMs,
   });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
@@ -46,7 +46,7 @@ await runMain(async (signal) => {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
     const stopped = AbortSignal.any([signal, lost.signal]);
-    const all = [...createChores({ bus, database: choresDatabase }, config), ...createRewardChores(rewardsDatabase)];
+    const all = [...createChores({ bus, database: choresDatabase }, config), createRewardChore(rewardsDatabase)];
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
     await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
     await chores;

@@ -3,17 +3,13 @@ import type { Database } from '../platform/database.ts';
 import type { Statistics } from './linear-model.ts';
 import { nothingLearnt, statisticsColumns, statisticsVersion, unpackStatistics } from './statistics.ts';
 
-/**
- * Adds up everybody's sums and keeps them, beside those before, unless no reward has come or gone since the newest. People
- * stay whole or out: their rows are read at one instant.
- */
+/** Adds up everybody's sums, at one instant, and keeps them beside those before, unless nothing has changed since. */
 export async function measureLearnt(database: Pick<Database, 'query'>): Promise<void> {
   await database.query(
-    `WITH people AS MATERIALIZED (SELECT * FROM policy_stats WHERE version = $1),
-    totals AS (
+    `WITH totals AS (
       SELECT count(*) AS people, coalesce(sum(count), 0) AS count, coalesce(sum(reward), 0) AS reward,
         coalesce(sum(reward_squared), 0) AS reward_squared, ${sumOfEach('xy')} AS xy, ${sumOfEach('xx')} AS xx
-      FROM people
+      FROM policy_stats WHERE version = $1
     )
     INSERT INTO policy_population (id, version, people, ${statisticsColumns})
     SELECT gen_random_uuid(), $1, people, ${statisticsColumns} FROM totals
@@ -28,7 +24,8 @@ export async function measureLearnt(database: Pick<Database, 'query'>): Promise<
 }
 
 function sumOfEach(column: 'xx' | 'xy'): string {
-  return `ARRAY(SELECT sum(value)::int8 FROM people, unnest(${column}) WITH ORDINALITY AS entry(value, i) GROUP BY i ORDER BY i)`;
+  return `ARRAY(SELECT sum(value)::int8 FROM policy_stats, unnest(${column}) WITH ORDINALITY AS entry(value, i)
+    WHERE version = $1 GROUP BY i ORDER BY i)`;
 }
 
 /** What everybody's rewards added up to, by the id that decisions name. */
