@@ -9,7 +9,8 @@ import { rewardMilli, rewards } from './rewards.ts';
 /** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */
 export function decisionDeltas(event: Envelope): readonly Delta[] {
   const { payload } = event;
-  if (payload.case === 'tipScored') return tipScores(event, payload.value);
+  if (payload.case === 'tipScored')
+    return [...tipScores(event, payload.value), ...experimentStats(event, payload.value)];
   if (payload.case === 'tipFeedback') return tipFeedback(event, payload.value);
   return [];
 }
@@ -39,9 +40,20 @@ function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
         degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
         vector: chosen.vector,
         vector_version: decision.vectorVersion || null,
+        experiments: decision.experiments.map(({ experiment }) => experiment),
+        experiment_versions: decision.experiments.map(({ version }) => version),
+        experiment_arms: decision.experiments.map(({ arm }) => arm),
       },
     },
   ];
+}
+
+/** Arms that were forced are no part of any comparison. */
+function experimentStats({ userId }: Envelope, { experiments }: TipScored): readonly Delta[] {
+  return experiments.map(({ experiment, version, arm }) => ({
+    table: 'experiment_stats',
+    row: { user_id: userId, experiment, version, arm, decisions: 1 },
+  }));
 }
 
 function tipFeedback(event: Envelope, feedback: TipFeedback): readonly Delta[] {

@@ -72,6 +72,9 @@ export interface ExperimentSource {
   current(): ExperimentSet;
 }
 
+/** What an arm can choose, beside parameters. */
+export type Choice = 'policy' | 'promptVersion';
+
 /** What arms may choose from. */
 export interface Choices {
   readonly policies: ReadonlySet<string>;
@@ -98,7 +101,12 @@ const isShare = 'must be a number from 0 to 1';
 const share = z.number(isShare).min(0, isShare).max(1, isShare);
 const isInstant = 'must be an instant, for example 2026-11-23T08:00:00Z';
 const instant = z.iso.datetime({ offset: true, error: isInstant }).transform((text) => Date.parse(text));
-const text = z.string('must be a string').max(256, 'must have at most 256 characters');
+/** What the database can keep. */
+const isStorable = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
+const text = z
+  .string('must be a string')
+  .max(256, 'must have at most 256 characters')
+  .refine(isStorable, 'must be Unicode without U+0000');
 const isParameter = 'must be a string, a number or a boolean';
 const userId = text.min(1, 'must not be empty');
 
@@ -147,9 +155,9 @@ const definitions = z.strictObject(
 /**
  * Reads definitions as people write them: `{ experiments: […], holdouts: […] }`, where `seed` is the key unless given,
  * `start` and `end` are instants in words. Throws `invalid_argument` with every problem under its full path. What
- * experiments have to do with each other is checked once each is right by itself.
+ * experiments have to do with each other, and with those that `haveRun`, is checked once each is right by itself.
  */
-export function parseExperiments(input: unknown, choices: Choices): ExperimentSet {
+export function parseExperiments(input: unknown, choices: Choices, haveRun: readonly Experiment[] = []): ExperimentSet {
   const result = definitions.safeParse(input);
   if (!result.success) throw invalid(result.error.issues.flatMap(toViolations));
   const experiments = result.data.experiments.map(toExperiment);
@@ -159,10 +167,30 @@ export function parseExperiments(input: unknown, choices: Choices): ExperimentSe
     ...repeated('holdouts', holdouts),
     ...experiments.flatMap((each, i) => problemsOf(each, `experiments[${i}]`, choices, holdouts)),
     ...experiments.flatMap((each, i) => conflictsOf(each, `experiments[${i}]`, experiments.slice(0, i))),
+    ...experiments.flatMap((each, i) => (isUsedUp(each, haveRun) ? [usedUp(`experiments[${i}]`)] : [])),
   ];
   if (violations.length > 0) throw invalid(violations);
   return toSet(experiments, holdouts);
 }
+
+/** Reads one definition by itself. Undefined: it is not of the form that this build reads. */
+export function readExperiment(input: unknown): Experiment | undefined {
+  const result = experiment.safeParse(input);
+  return result.success ? toExperiment(result.data) : undefined;
+}
+
+/** Whether another draw, or other arms, ran under its version: both would be counted as one. */
+function isUsedUp(one: Experiment, haveRun: readonly Experiment[]): boolean {
+  const drawOf = ({ seed, hashVersion, arms }: Experiment) => contentHash({ seed, hashVersion, arms });
+  return haveRun.some(
+    (other) => other.key === one.key && other.version === one.version && drawOf(other) !== drawOf(one),
+  );
+}
+
+const usedUp = (path: string): FieldViolation => ({
+  field: `${path}.version`,
+  description: 'ran before with another seed, hashVersion or arms: give it a new one',
+});
 
 /** Without experiments nobody is in any. */
 export const noExperiments: ExperimentSet = toSet([], []);
@@ -253,7 +281,8 @@ function overlap(a: Namespace, b: Namespace): boolean {
   return bucketsOf({ start: Math.max(a.from, b.from), end: Math.min(a.to, b.to) }, a.hashVersion) > 0;
 }
 
-function choosesAny({ arms }: Experiment, choice: 'policy' | 'promptVersion'): boolean {
+/** Whether any of its arms chooses that. */
+export function choosesAny({ arms }: Experiment, choice: Choice): boolean {
   return arms.some((each) => each[choice] !== undefined);
 }
 

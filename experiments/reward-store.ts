@@ -2,6 +2,7 @@ import { waitForErasures } from '../features/erasure-store.ts';
 import { vectorNames, vectorVersion } from '../features/vector.ts';
 import type { Database } from '../platform/database.ts';
 import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
+import { type ArmRewards, rewardsByArm } from './arm-rewards.ts';
 import { add, contributionOf, type Statistics, subtract } from './linear-model.ts';
 import { type OutcomeName, rewardMilli, rewards } from './rewards.ts';
 import { nothingLearnt, statisticsArrays, statisticsColumns, statisticsVersion } from './statistics.ts';
@@ -12,7 +13,7 @@ const tipsMax = 500;
 export interface RewardStore {
   /**
    * Rewards tips whose decision and outcome are both known, and those whose outcome has changed since: writes the reward
-   * beside the outcome and moves the person's sums by the difference, all or nothing. Several processes may do it at
+   * beside the outcome and moves the person's sums and their arms' counts by the difference, all or nothing. Several processes may do it at
    * once. Returns how many tips it rewarded, at most 500; another call rewards the rest. Errors are those of the database.
    */
   rewardTips(): Promise<number>;
@@ -29,6 +30,8 @@ export function createRewardStore(database: Database): RewardStore {
         const { rows } = await client.query<Tip>({ name: 'unrewarded-tips', text: unrewarded, values });
         if (rows.length > 0)
           await client.query({ name: 'reward-tips', text: moveSums, values: parametersOf(rows, changesOf(rows)) });
+        const arms = rewardsByArm(rows.map((tip) => ({ ...tip, after: rewardOf(tip), before: tip.counted_milli })));
+        if (arms.length > 0) await client.query({ name: 'reward-arms', text: moveArms, values: armArrays(arms) });
         await client.query('COMMIT');
         client.release();
         return rows.length;
@@ -41,7 +44,7 @@ export function createRewardStore(database: Database): RewardStore {
 }
 
 /**
- * Makes the rewards of some people, and their sums, equal to what their decisions and outcomes say, whatever was there. For
+ * Makes the rewards of some people, their sums, and the rewards of their arms equal to what their decisions and outcomes say, whatever was there. For
  * a transaction that has waited for erasures. Rows that are right are not touched.
  */
 export async function relearn(client: Pick<Database, 'query'>, userIds: readonly string[]): Promise<void> {
@@ -60,6 +63,13 @@ export async function relearn(client: Pick<Database, 'query'>, userIds: readonly
     'DELETE FROM policy_stats WHERE user_id = ANY ($1::text[]) AND version = $2 AND user_id <> ALL ($3::text[])',
     [textArray(userIds), statisticsVersion, textArray(people.map(([userId]) => userId))],
   );
+  const arms = rewardsByArm(rows.map((tip) => ({ ...tip, after: rewardOf(tip), before: null })));
+  await client.query({ name: 'set-arms', text: setArms, values: armArrays(arms) });
+  await client.query({
+    name: 'empty-arms',
+    text: emptyArms,
+    values: [...armArrays(arms).slice(0, 4), textArray(userIds)],
+  });
 }
 
 interface Tip {
@@ -72,14 +82,21 @@ interface Tip {
   readonly dwell_ms: number | null;
   /** What it counts for so far. Null: nothing, or in the sums of another version. */
   readonly reward_milli: number | null;
+  /** The same, whatever the version: what it counts for in its arms. */
+  readonly counted_milli: number | null;
   /** Null: not known, or of another encoding. Nothing can be learnt from the tip then. */
   readonly vector: readonly number[] | null;
+  /** Null: the decision is not known. */
+  readonly experiments: readonly string[] | null;
+  readonly experiment_versions: readonly string[] | null;
+  readonly experiment_arms: readonly string[] | null;
 }
 
 const decidedTips = `
   SELECT tip.user_id, tip.tip_id, tip.decision_id, tip.outcome, tip.outcome_event_id, tip.dwell_ms::float8,
     CASE WHEN tip.reward_version = $2 THEN tip.reward_milli END AS reward_milli,
-    CASE WHEN scored.vector_version = $1 THEN scored.vector END AS vector
+    tip.reward_milli AS counted_milli, CASE WHEN scored.vector_version = $1 THEN scored.vector END AS vector,
+    scored.experiments, scored.experiment_versions, scored.experiment_arms
   FROM tip_outcomes AS tip
   LEFT JOIN tip_scores AS scored USING (decision_id, user_id, tip_id)
   WHERE tip.decided_at IS NOT NULL`;
@@ -121,6 +138,40 @@ const setSums = `${writeRewards} count = excluded.count, reward = excluded.rewar
     reward_squared = excluded.reward_squared, xy = excluded.xy, xx = excluded.xx
   WHERE (s.count, s.reward, s.reward_squared, s.xy, s.xx)
     IS DISTINCT FROM (excluded.count, excluded.reward, excluded.reward_squared, excluded.xy, excluded.xx)`;
+
+const armKey = 'user_id, experiment, version, arm';
+const armsGiven = `unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int8[], $6::int8[])
+    AS given(${armKey}, rewards, reward_milli)`;
+
+/** In the order in which decisions are counted. */
+const writeArms = `
+  INSERT INTO experiment_stats AS s (${armKey}, rewards, reward_milli)
+  SELECT * FROM ${armsGiven} ORDER BY ${armKey}
+  ON CONFLICT (${armKey}) DO UPDATE SET`;
+
+const moveArms = `${writeArms} rewards = s.rewards + excluded.rewards, reward_milli = s.reward_milli + excluded.reward_milli`;
+
+const setArms = `${writeArms} rewards = excluded.rewards, reward_milli = excluded.reward_milli
+  WHERE (s.rewards, s.reward_milli) IS DISTINCT FROM (excluded.rewards, excluded.reward_milli)`;
+
+/** All arms of some people but those given. */
+const emptyArms = `
+  UPDATE experiment_stats AS s SET rewards = 0, reward_milli = 0
+  WHERE user_id = ANY ($5::text[]) AND (rewards, reward_milli) IS DISTINCT FROM (0, 0) AND NOT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS given(${armKey})
+    WHERE (given.user_id, given.experiment, given.version, given.arm) = (s.user_id, s.experiment, s.version, s.arm)
+  )`;
+
+function armArrays(arms: readonly ArmRewards[]): ArrayParameter[] {
+  return [
+    textArray(arms.map(({ userId }) => userId)),
+    textArray(arms.map(({ experiment }) => experiment)),
+    textArray(arms.map(({ version }) => version)),
+    textArray(arms.map(({ arm }) => arm)),
+    plainArray(arms.map(({ rewards }) => rewards)),
+    plainArray(arms.map(({ rewardMilli }) => rewardMilli)),
+  ];
+}
 
 function sumOfArrays(column: string): string {
   return `ARRAY(SELECT a + b FROM unnest(s.${column}, excluded.${column}) WITH ORDINALITY AS entry(a, b, i) ORDER BY i)`;

@@ -70,6 +70,7 @@ export function createErasureStore(database: Database): ErasureStore {
           rowsRemoved += (await query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
         }
         await query(moveCursors, [userId]);
+        await query(unforce, [userId]);
         const { rows } = await query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
         return { userHash: rows[0]?.user_hash ?? '', rowsRemoved };
       }),
@@ -94,6 +95,14 @@ const moveCursors = `
   UPDATE rebuilds SET done_up_to = CASE WHEN finished_at IS NULL
     THEN coalesce((SELECT max(user_id) FROM events WHERE user_id < $1), '') ELSE '' END
   WHERE done_up_to = $1`;
+
+/** Whoever was forced into an arm by hand stands in the definitions. */
+const unforce = `
+  UPDATE experiment_sets SET definitions = jsonb_set(definitions, '{experiments}', (
+    SELECT jsonb_agg(CASE WHEN each ? 'forced' THEN each #- ARRAY['forced', $1] ELSE each END ORDER BY i)
+    FROM jsonb_array_elements(definitions->'experiments') WITH ORDINALITY AS e(each, i)
+  ))
+  WHERE EXISTS (SELECT FROM jsonb_array_elements(definitions->'experiments') AS e(each) WHERE each->'forced' ? $1)`;
 
 const record = `
   INSERT INTO erasures (user_hash, reason, rows_removed) VALUES (${userHash('$1')}, $2, $3)

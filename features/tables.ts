@@ -46,6 +46,13 @@ export const tables = {
     merge: { done: ['sum', 'int'], weekday: ['max', 'int'], last_done_at: ['max', 'timestamp'] },
     set: {},
   },
+  /** Before `tip_outcomes`: Postgres does the parts of a statement from the last, and whoever rewards locks that first. */
+  experiment_stats: {
+    key: { user_id: 'text', experiment: 'text', version: 'text', arm: 'text' },
+    merge: { decisions: ['sum', 'bigint'] },
+    set: {},
+    derived: { rewards: 'bigint', reward_milli: 'bigint' },
+  },
   tip_outcomes: {
     key: { user_id: 'text', tip_id: 'text', decision_id: 'uuid' },
     merge: {
@@ -113,6 +120,9 @@ export const tables = {
       degradations: 'text[]',
       vector: 'int[]',
       vector_version: 'text',
+      experiments: 'text[]',
+      experiment_versions: 'text[]',
+      experiment_arms: 'text[]',
     },
   },
   tip_feedback: {

@@ -145,7 +145,9 @@ interface Step {
   readonly eventsAtOnce: number;
 }
 
-const isLearntFrom = (table: TableName): boolean => table === 'tip_scores' || table === 'tip_outcomes';
+/** Whether rewards are written into a table, or follow from it. */
+const isLearntFrom = (table: TableName): boolean =>
+  table === 'tip_scores' || table === 'tip_outcomes' || table === 'experiment_stats';
 
 interface Chunk extends Pick<RebuildProgress, 'events'> {
   readonly users: readonly string[];

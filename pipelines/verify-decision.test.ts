@@ -2,9 +2,11 @@ import { clone, create } from '@bufbuild/protobuf';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { decide, type Learnt } from '../experiments/decide.ts';
+import { noExperiments } from '../experiments/experiment.ts';
 import { contributionOf, noStatistics, type Statistics } from '../experiments/linear-model.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
+import { treat } from '../experiments/treatment.ts';
 import { type Buckets, noBuckets } from '../features/buckets.ts';
 import { readMoment } from '../features/moment.ts';
 import { type FeastReadings, readProfile } from '../features/profile.ts';
@@ -66,6 +68,7 @@ function decisionOf({
     vectors,
     decision: decide(policy, vectors, requestId, learnt),
     learnt,
+    treatment: treat(noExperiments, 'u', nowMs),
     populationId: '',
     moment,
     readings: [...profile, ...moment.readings],

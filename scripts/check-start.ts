@@ -59,6 +59,13 @@ function environmentOf(pid: number): string {
 
 const run = promisify(execFile);
 
+/** The command that explains the decision just made, run as printed. */
+async function tryDecision(output: string): Promise<void> {
+  const [command = 'false'] = /npm run decision -- \S+/.exec(output) ?? [];
+  const explained = (await run('sh', ['-c', command], { cwd: root, env })).stdout;
+  check('npm run decision explains the decision', explained.includes('The same, bit for bit'), explained);
+}
+
 /** The two calls that were printed, run as printed. */
 async function tryCalls(output: string): Promise<void> {
   const [curl, buf] = output
@@ -85,6 +92,7 @@ try {
   }
   check('every decision is recomputed bit by bit', first.output.includes(': 100 % bit-equal'), first.output);
   await tryCalls(first.output);
+  await tryDecision(first.output);
   check('it runs as processes of its own', running().length >= 4, String(running().length));
   first.interrupt();
   await first.ended;

@@ -1,3 +1,5 @@
+import type { Choices } from '../experiments/experiment.ts';
+import { createExperimentStore } from '../experiments/experiment-store.ts';
 import { policies } from '../experiments/policies/index.ts';
 import { createPopulationReader } from '../experiments/population-store.ts';
 import { statisticsVersion } from '../experiments/statistics.ts';
@@ -7,7 +9,7 @@ import { createFeastStore } from '../features/feast-store.ts';
 import { createPersonStore } from '../features/person-store.ts';
 import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
 import { withRetry } from '../generation/gateway/with-retry.ts';
-import { checkDefaultPrompt, loadPrompts } from '../generation/prompts/registry.ts';
+import { checkDefaultPrompt, loadPrompts, type PromptRegistry } from '../generation/prompts/registry.ts';
 import type { Bus } from '../platform/bus.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { ConfigError } from '../platform/config.ts';
@@ -17,6 +19,7 @@ import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
+import { type FollowedExperiments, followExperiments } from './follow-experiments.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createFeastReader, noFeast } from './read-feast.ts';
 import { createPersonReader } from './read-person.ts';
@@ -24,7 +27,13 @@ import type { AdminDeps } from './routes/admin/index.ts';
 import type { GenerateDeps } from './routes/generate.ts';
 import type { ScoreDeps } from './routes/score.ts';
 
-export type ServerContext = ScoreDeps & GenerateDeps & AdminDeps & { readonly metrics: Metrics };
+export type ServerContext = ScoreDeps &
+  GenerateDeps &
+  AdminDeps & {
+    readonly metrics: Metrics;
+    /** There are none until they are refreshed or followed. */
+    readonly experiments: FollowedExperiments;
+  };
 
 export interface ServerContextDeps {
   readonly database: Database;
@@ -47,6 +56,8 @@ export async function createContext(
   });
   const { llm, feast } = config;
   const metrics = createMetrics();
+  const experimentStore = createExperimentStore(database);
+  const choices = choicesOf(prompts);
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
     readPerson: createPersonReader(
@@ -62,6 +73,9 @@ export async function createContext(
     countDecision: metrics.countDecision,
     deadLetterStore: createDeadLetterStore(database),
     erasureStore: createErasureStore(database),
+    experimentStore,
+    choices,
+    experiments: followExperiments({ store: experimentStore, choices, log }),
     bus,
     policy,
     prompts,
@@ -71,4 +85,10 @@ export async function createContext(
     newId: () => newId(clock()),
     log,
   };
+}
+
+/** What arms may choose: all policies, and the prompts that are not retired. */
+function choicesOf({ prompts }: PromptRegistry): Choices {
+  const active = [...prompts.values()].filter(({ status }) => status === 'active');
+  return { policies: new Set(policies.keys()), promptVersions: new Set(active.map(({ version }) => version)) };
 }

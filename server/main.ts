@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { type ExperimentSource, noExperiments } from '../experiments/experiment.ts';
 import { aborted } from '../platform/abort.ts';
 import { ConfigError } from '../platform/config.ts';
 import { openDatabase } from '../platform/database.ts';
@@ -32,7 +31,8 @@ await runMain(async (signal) => {
   try {
     await bus.ensureStreams([streams.decisions]);
     const context = await createContext(config, { database, bus, log });
-    const experiments: ExperimentSource = { current: () => noExperiments };
+    const { experiments } = context;
+    await experiments.refresh();
     const server = createServer({
       routes: createRoutes(context),
       experiments,
@@ -53,11 +53,15 @@ await runMain(async (signal) => {
       'serving',
     );
     if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');
+    const stopFollowing = new AbortController();
+    const following = experiments.follow(stopFollowing.signal);
     const lost = await Promise.race([
       aborted(signal),
       bus.closed.then((error) => error ?? new Error('the bus closed the connection')),
     ]);
     await server.drain(graceMs);
+    stopFollowing.abort();
+    await following;
     if (lost) throw lost;
   } finally {
     await bus.close();

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Decision, Learnt } from '../experiments/decide.ts';
 import { contributions } from '../experiments/policies/policy.ts';
 import { toLogged } from '../experiments/statistics.ts';
+import type { Treatment } from '../experiments/treatment.ts';
 import type { Moment } from '../features/moment.ts';
 import type { FeatureReading } from '../features/profile.ts';
 import { type Vector, vectorNames, vectorVersion } from '../features/vector.ts';
@@ -9,6 +10,7 @@ import { type TipScored, TipScoredSchema } from '../gen/proto/oo/events/v1/decis
 import { Degradation } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type ScoreRequest, type ScoreResponse, ScoreResponseSchema } from '../gen/proto/oo/serving/v1/serving_pb.ts';
 import { toFeatureValue } from './feature-value.ts';
+import { toLoggedExperiments } from './logged-experiments.ts';
 
 export interface Scored {
   readonly request: ScoreRequest;
@@ -16,6 +18,8 @@ export interface Scored {
   readonly vectors: readonly Vector[];
   readonly decision: Decision;
   readonly learnt: Learnt;
+  /** What experiments had a say in the decision. */
+  readonly treatment: Treatment;
   /** Where `learnt.population` is kept. Empty: nothing was learnt. */
   readonly populationId: string;
   readonly moment: Moment;
@@ -32,6 +36,7 @@ export function toTipScored({
   vectors,
   decision,
   learnt,
+  treatment,
   populationId,
   moment,
   readings,
@@ -60,6 +65,7 @@ export function toTipScored({
     weights: [...weights],
     vectorNames: [...vectorNames],
     featureValues: readings.map(toFeatureValue),
+    ...toLoggedExperiments(treatment),
     seed: decision.seed,
     draw: decision.draw,
     snapshot,
@@ -79,8 +85,7 @@ export function toTipScored({
 
 /** The answer to a Score, out of its event and nothing else: whoever has the event can give it again. */
 export function toScoreResponse(decisionId: string, decision: TipScored): ScoreResponse {
-  const { tipId, candidates, weights, policy, policyVersion, modelVersion, experiments, featureValues, degradations } =
-    decision;
+  const { tipId, candidates, weights, policy, policyVersion, modelVersion, featureValues, degradations } = decision;
   return create(ScoreResponseSchema, {
     decisionId,
     tipId,
@@ -98,8 +103,9 @@ export function toScoreResponse(decisionId: string, decision: TipScored): ScoreR
     policy,
     policyVersion,
     modelVersion,
-    experiments,
+    experiments: decision.experiments,
     featureValues,
     degradations,
+    forcedExperiments: decision.forcedExperiments,
   });
 }

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EventInit } from '../client/index.ts';
 import { durablesOf } from '../consumers/durables.ts';
 import { runConsumers } from '../consumers/run-consumers.ts';
+import { createRewardStore } from '../experiments/reward-store.ts';
 import { createDeadLetterStore, type SeenLetter } from '../features/dead-letter-store.ts';
 import { createErasureStore, personalTables } from '../features/erasure-store.ts';
 import { createEventStore, type EventStore, type StoredEvent } from '../features/event-store.ts';
@@ -26,6 +27,7 @@ import { createServer } from '../server/create-server.ts';
 import { createRoutes } from '../server/routes/index.ts';
 import { type Loop, rowsOf, silent, startLoop } from './_util/loop.ts';
 import { startNode } from './_util/node-process.ts';
+import { putExperiments } from './_util/put-experiments.ts';
 import { createTestDatabase } from './_util/servers.ts';
 import { runSql } from './_util/sql.ts';
 import { anyEvents, isWaitedFor, storedOf } from './_util/tables.ts';
@@ -46,6 +48,8 @@ let admin: Admin;
 beforeAll(async () => {
   loop = await startLoop();
   admin = adminOf(loop.baseUrl);
+  const arms = ['a', 'b'].map((key) => ({ key, weight: 0.5 }));
+  await putExperiments(loop, { experiments: [{ key: 'e', version: '1', status: 'running', arms }] });
 });
 afterAll(() => loop[Symbol.asyncDispose]());
 
@@ -96,10 +100,13 @@ const badOfEach = 4;
 /** Leaves something about a person in every table. */
 async function live(userId: string): Promise<void> {
   for (const payload of payloads) await loop.publisher.publish({ userId, payload });
-  await loop.client.score({ userId, candidates });
+  const { tipId, decisionId } = await loop.client.score({ userId, candidates });
+  const reacted = { tipId, decisionId, reaction: Reaction.DONE };
+  await loop.publisher.publish({ userId, payload: { case: 'tipFeedback', value: reacted } });
   await loop.client.generate({ userId });
   await publishBad(userId);
   await loop.drained();
+  await createRewardStore(loop.database).rewardTips();
 }
 
 interface Column {
@@ -173,7 +180,16 @@ describe('the tables', () => {
   });
 
   /** A table that is new must come here, or get a column `user_id`. */
-  const namesNobody = ['dropped_partitions', 'erasure_salt', 'erasures', 'event_ids', 'population', 'rebuilds'];
+  const namesNobody = [
+    'dropped_partitions',
+    'erasure_salt',
+    'erasures',
+    'event_ids',
+    'experiment_sets',
+    'policy_population',
+    'population',
+    'rebuilds',
+  ];
 });
 
 describe('a person who is erased', () => {

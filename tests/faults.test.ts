@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEventPublisher, createTipClient, type EventInit } from '../client/index.ts';
 import { readBuckets } from '../features/person-store.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
-import { Degradation, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import { Degradation, Reaction, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import type { Bus } from '../platform/bus.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
@@ -62,6 +62,12 @@ const start = (script: string): NodeProcess => {
   stack.defer(() => child.kill());
   return child;
 };
+
+const isUp = () =>
+  fetch(`http://127.0.0.1:${env.PORT}/healthz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 
 const drained = () => waitFor('all events to be settled', () => isDrained(bus).catch(() => false), 60_000);
 
@@ -147,6 +153,35 @@ describe('every accepted event counts exactly once', () => {
   });
 });
 
+describe('a reaction teaches the policy by itself', () => {
+  it('within seconds, and an outage of Postgres only puts it off', { timeout: 120_000 }, async () => {
+    start('server/main.ts');
+    const consumers = start('consumers/main.ts');
+    await waitFor('the server to answer', isUp, 30_000);
+    const client = createTipClient({ baseUrl: `http://127.0.0.1:${env.PORT}`, timeoutMs: 5_000 });
+    const publisher = createEventPublisher({ bus, producer: 'test' });
+    const dismiss = async () => {
+      const { tipId, decisionId } = await client.score({ userId: 'anna', candidates });
+      const feedback = { tipId, decisionId, reaction: Reaction.DISMISS };
+      await publisher.publish({ userId: 'anna', payload: { case: 'tipFeedback', value: feedback } });
+    };
+    const sums = async () => (await database.query(`SELECT count::int, reward::int FROM policy_stats`)).rows;
+    const learnt = (count: number) =>
+      waitFor(`${count} rewards`, async () => (await sums().catch(() => []))[0]?.count === count, 30_000);
+
+    await dismiss();
+    await learnt(1);
+    await postgres.kill();
+    await dismiss();
+    await dismiss();
+    await consumers.printed(/"chore":"rewards".*chore failed/, 15_000);
+    await postgres.restart();
+    await learnt(3);
+    expect(await sums()).toEqual([{ count: 3, reward: -3_000 }]);
+    expect(consumers.isRunning()).toBe(true);
+  });
+});
+
 describe('every answered Score is in tip_scores', () => {
   /** Asks for Scores until stopped; keeps the answers, and how many calls failed. */
   function keepScoring() {
@@ -174,12 +209,6 @@ describe('every answered Score is in tip_scores', () => {
       },
     };
   }
-
-  const isUp = () =>
-    fetch(`http://127.0.0.1:${env.PORT}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
 
   async function expectAllStored(answers: readonly { decisionId: string; tipId: string }[]): Promise<void> {
     await drained();

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deltas } from '../consumers/deltas.ts';
@@ -10,11 +11,16 @@ import { createErasureStore } from '../features/erasure-store.ts';
 import { createEventStore, type EventStore } from '../features/event-store.ts';
 import { readBuckets } from '../features/person-store.ts';
 import { tableNames } from '../features/tables.ts';
-import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import { toTimestamp } from '../features/time.ts';
+import { vectorNames, vectorVersion } from '../features/vector.ts';
+import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
+import { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type RebuildOptions, type RebuildResult, rebuild, rebuildScope } from '../pipelines/rebuild.ts';
 import { dayMs } from '../platform/clock.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
+import { newId } from '../platform/ids.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
+import type { Payload } from './_util/arbitraries.ts';
 import { expectedOf, sorted } from './_util/buckets.ts';
 import { startNode } from './_util/node-process.ts';
 import { createTestDatabase, type TestDatabase } from './_util/servers.ts';
@@ -61,6 +67,19 @@ function runUntil(count: number): Promise<RebuildResult> {
 const noonMs = Date.UTC(2026, 1, 14, 12);
 const sample = (userIds: readonly string[], length: number, seed: number): readonly Envelope[] =>
   fc.sample(anyEvents(userIds, { minLength: length, maxLength: length }), { numRuns: 1, seed })[0] ?? [];
+
+/** A decision about a tip that was sent away. */
+function rewarded(userId: string): readonly Envelope[] {
+  const [decisionId, tipId] = [newId(noonMs), 'tip'];
+  const event = (eventId: string, payload: Payload) =>
+    create(EnvelopeSchema, { userId, eventId, schemaVersion: 'v1', occurredAt: toTimestamp(noonMs), payload });
+  const candidates = [{ tipId, vector: vectorNames.map((_, i) => 100 * i), propensity: 1 }];
+  const scored = { requestId: newId(noonMs), tipId, policy: 'p', candidates, vectorVersion };
+  return [
+    event(decisionId, { case: 'tipScored', value: scored }),
+    event(newId(noonMs), { case: 'tipFeedback', value: { tipId, decisionId, reaction: Reaction.DISMISS } }),
+  ];
+}
 
 const rebuildRows = async () => (await database.query('SELECT * FROM rebuilds ORDER BY started_at')).rows;
 
@@ -231,6 +250,29 @@ describe('a rebuild', () => {
     expect(await tableRows(database)).toEqual({ ...damaged, user_daily: right.user_daily });
     await run({ scope: rebuildScope({ table: 'user_hourly' }) });
     expect(await tableRows(database)).toEqual(right);
+  });
+
+  it.each([
+    ['tip_outcomes', "SET outcome = 'helpful', reward_milli = 3"],
+    ['tip_scores', 'SET vector[1] = vector[1] + 1'],
+  ])('of %s gives rewards, and what is learnt from them, anew', async (table, damage) => {
+    await storePatiently(store, [...rewarded('anna'), ...rewarded('ben')]);
+    await createRewardStore(database).rewardTips();
+    const learnt = async () => [
+      (await database.query('SELECT * FROM policy_stats ORDER BY user_id')).rows,
+      (await database.query('SELECT outcome, reward_milli FROM tip_outcomes ORDER BY user_id')).rows,
+    ];
+    const before = await learnt();
+    expect(before).toMatchObject([
+      [{ count: '1' }, { count: '1' }],
+      [{ reward_milli: -1000 }, { reward_milli: -1000 }],
+    ]);
+    await database.query(`UPDATE ${table} ${damage}`);
+    await database.query('UPDATE policy_stats SET xx[1] = 9');
+    await run({ scope: rebuildScope({ table: 'user_tasks' }) });
+    expect(await learnt()).not.toEqual(before);
+    await run({ scope: rebuildScope({ table }) });
+    expect(await learnt()).toEqual(before);
   });
 
   it('of one person touches nobody else, and does not keep who it was', async () => {

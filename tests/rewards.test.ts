@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addCounts, noCounts, type UserCounts } from '../experiments/analysis/counters.ts';
 import { add, contributionOf, type Statistics } from '../experiments/linear-model.ts';
 import { createPopulationReader, measureLearnt } from '../experiments/population-store.ts';
 import { createRewardStore, relearn } from '../experiments/reward-store.ts';
@@ -17,9 +19,10 @@ import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelop
 import type { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
 import { newId } from '../platform/ids.ts';
+import { waitFor } from '../scripts/demo/wait-for.ts';
 import type { Payload } from './_util/arbitraries.ts';
 import { createTestDatabase, type TestDatabase } from './_util/servers.ts';
-import { storePatiently } from './_util/tables.ts';
+import { isWaitedFor, storedOf, storePatiently } from './_util/tables.ts';
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -40,15 +43,26 @@ function event(userId: string, eventId: string, atMs: number, payload: Payload):
   });
 }
 
+type Arm = readonly [experiment: string, version: string, arm: string];
+
+const anyArms: fc.Arbitrary<readonly Arm[]> = fc.subarray<Arm>([
+  ['policies', '1', 'control'],
+  ['policies', '2', 'control'],
+  ['prompts', '', 'mentor "x", {y}'],
+  ['prompts/policies', '1', 'x'],
+]);
+
 interface Story {
   readonly vector: readonly number[];
   /** Reactions in the order in which they occur: 1 to 5, or 0 for silence. */
+  readonly arms?: readonly Arm[];
   readonly outcomes: readonly { readonly reaction: Reaction; readonly dwellMs: bigint; readonly atMs: number }[];
 }
 
 const reactions = [0, 1, 2, 3, 4, 5] as const satisfies readonly Reaction[];
 
 const anyStory: fc.Arbitrary<Story> = fc.record({
+  arms: anyArms,
   vector: fc.array(fc.integer({ min: -4096, max: 4096 }), {
     minLength: vectorNames.length,
     maxLength: vectorNames.length,
@@ -64,7 +78,7 @@ const anyStory: fc.Arbitrary<Story> = fc.record({
 });
 
 /** A decision about a tip, and all that was said about the tip. */
-function eventsOf(userId: string, { vector, outcomes }: Story): Envelope[] {
+function eventsOf(userId: string, { vector, arms = [], outcomes }: Story): Envelope[] {
   const decisionId = newId(Date.now());
   const tipId = `tip-${decisionId}`;
   const scored = event(userId, decisionId, startMs, {
@@ -76,6 +90,8 @@ function eventsOf(userId: string, { vector, outcomes }: Story): Envelope[] {
       candidates: [{ tipId, vector: [...vector], propensity: 1 }],
       vectorNames: [...vectorNames],
       vectorVersion,
+      experiments: arms.map(([experiment, version, arm]) => ({ experiment, version, arm, propensity: 0.5 })),
+      forcedExperiments: [{ experiment: 'forced', version: '1', arm: 'x' }],
     },
   });
   const said = outcomes.map(({ reaction, dwellMs, atMs }) => {
@@ -103,6 +119,40 @@ function learntFrom(events: readonly Envelope[]): Statistics {
       return learnt ? [learnt] : [];
     })
     .reduce(add, nothingLearnt);
+}
+
+/** What the arms are counted with, by the pure fold alone. */
+function countsFrom(events: readonly Envelope[]): object[] {
+  const outcomes = new Map(
+    fold(events.flatMap((each) => personDeltas(each))).tip_outcomes.map((each) => [each.decision_id, each]),
+  );
+  const arms = new Map<string, UserCounts>();
+  for (const { eventId, payload } of events) {
+    if (payload.case !== 'tipScored') continue;
+    const { outcome, dwell_ms } = outcomes.get(eventId) ?? {};
+    const milli = outcome
+      ? rewardMilli(outcome as Parameters<typeof rewardMilli>[0], dwell_ms || undefined)
+      : undefined;
+    for (const { experiment, version, arm } of payload.value.experiments) {
+      const key = JSON.stringify([experiment, version, arm]);
+      const added = { decisions: 1, rewards: milli === undefined ? 0 : 1, rewardMilli: milli ?? 0 };
+      arms.set(key, addCounts(arms.get(key) ?? noCounts, added));
+    }
+  }
+  return [...arms]
+    .toSorted()
+    .map(([key, { decisions, rewards, rewardMilli }]) => ({ key, decisions, rewards, rewardMilli }));
+}
+
+async function countsFor(userId: string): Promise<object[]> {
+  const { rows } = await database.query<{ arm: readonly string[]; decisions: number }>(
+    `SELECT ARRAY[experiment, version, arm] AS arm, decisions::int, rewards::int, reward_milli::int AS "rewardMilli"
+    FROM experiment_stats WHERE user_id = $1`,
+    [userId],
+  );
+  return rows
+    .map(({ arm, ...counts }) => ({ key: JSON.stringify(arm), ...counts }))
+    .toSorted((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 async function storedFor(userId: string): Promise<Statistics> {
@@ -148,6 +198,7 @@ describe('rewards', () => {
         }
         await rewardAll();
         expect(await storedFor(userId)).toEqual(learntFrom(events));
+        expect(await countsFor(userId)).toEqual(countsFrom(events));
       }),
       { numRuns: 40 },
     );
@@ -191,7 +242,10 @@ describe('rewards', () => {
   it('are given anew where rewards or sums were wrong, and what is right is not touched', async () => {
     const userId = newId(Date.now());
     const outcomes = [{ reaction: 1 as const, dwellMs: 20_000n, atMs: 1 }];
-    const events = [1, 2].flatMap((entry) => eventsOf(userId, { vector: vectorNames.map(() => entry), outcomes }));
+    const arms: Arm[] = [['policies', '1', 'control']];
+    const events = [1, 2].flatMap((entry) =>
+      eventsOf(userId, { vector: vectorNames.map(() => entry), arms, outcomes }),
+    );
     await storePatiently(createEventStore(database), events);
     await rewardAll();
     for (const damage of [
@@ -199,22 +253,171 @@ describe('rewards', () => {
       'UPDATE tip_outcomes SET reward_milli = 3 WHERE user_id = $1',
       'DELETE FROM policy_stats WHERE user_id = $1',
       'UPDATE tip_outcomes SET reward_event_id = NULL WHERE user_id = $1',
+      'UPDATE experiment_stats SET rewards = 5, reward_milli = -7 WHERE user_id = $1',
+      `INSERT INTO experiment_stats (user_id, experiment, version, arm, rewards) VALUES ($1, 'policies', '1', 'x', 3)`,
     ]) {
       await database.query(damage, [userId]);
       await relearn(database, [userId]);
       await rewardAll();
       expect(await storedFor(userId)).toEqual(learntFrom(events));
+      await database.query("DELETE FROM experiment_stats WHERE user_id = $1 AND arm = 'x' AND rewards = 0", [userId]);
+      expect(await countsFor(userId)).toEqual(countsFrom(events));
       const { rows } = await database.query('SELECT reward_milli FROM tip_outcomes WHERE user_id = $1', [userId]);
       expect(rows).toEqual([{ reward_milli: 1000 }, { reward_milli: 1000 }]);
     }
     const versions = () =>
       database.query(
-        'SELECT xmin FROM policy_stats WHERE user_id = $1 UNION ALL SELECT xmin FROM tip_outcomes WHERE user_id = $1',
+        `SELECT xmin FROM policy_stats WHERE user_id = $1 UNION ALL SELECT xmin FROM tip_outcomes WHERE user_id = $1
+        UNION ALL SELECT xmin FROM experiment_stats WHERE user_id = $1`,
         [userId],
       );
     const { rows } = await versions();
     await relearn(database, [userId]);
     expect((await versions()).rows).toEqual(rows);
+  });
+
+  it('are taken out of arms by what they were given, also by another version of the rewards', async () => {
+    const userId = newId(Date.now());
+    const [decided, reacted] = eventsOf(userId, {
+      vector: vectorNames.map(() => 1),
+      arms: [['policies', '1', 'control']],
+      outcomes: [{ reaction: 3, dwellMs: 0n, atMs: 9 }],
+    });
+    if (!decided || !reacted || decided.payload.case !== 'tipScored') throw new Error('no story');
+    const store = createEventStore(database);
+    await storePatiently(store, [decided, reacted]);
+    await rewardAll();
+    await database.query("UPDATE tip_outcomes SET reward_version = '0', reward_milli = 77 WHERE user_id = $1", [
+      userId,
+    ]);
+    await database.query('UPDATE experiment_stats SET reward_milli = 77 WHERE user_id = $1', [userId]);
+    const { tipId } = decided.payload.value;
+    const better = event(userId, newId(Date.now()), startMs + 10, {
+      case: 'tipFeedback',
+      value: { tipId, decisionId: decided.eventId, reaction: 2, dwellMs: 0n },
+    });
+    await storePatiently(store, [better]);
+    await rewardAll();
+    expect(await countsFor(userId)).toEqual(countsFrom([decided, reacted, better]));
+  });
+
+  it('of arms that are counted at the same time wait for each other and do not deadlock', async () => {
+    const userId = newId(Date.now());
+    const story: Story = {
+      vector: vectorNames.map(() => 1),
+      arms: [
+        ['policies', '1', 'control'],
+        ['prompts', '1', 'mentor'],
+      ],
+      outcomes: [3, 1, 2].map((reaction, i) => ({ reaction: reaction as Reaction, dwellMs: 0n, atMs: 9 - i })),
+    };
+    const stories = Array.from({ length: 240 }, () => eventsOf(userId, story));
+    const [store, rewarder] = [createEventStore(database), createRewardStore(database)];
+    let isDone = false;
+    const rewarders = [1, 2].map(async () => {
+      while (!isDone) await rewarder.rewardTips();
+    });
+    // Each batch holds new decisions, and reactions to tips of batches before.
+    const rounds = [0, 1, 2, 3];
+    try {
+      for (let i = 0; i < stories.length; i += 24) {
+        const batches = [0, 1, 2].map((writer) =>
+          rounds.flatMap((round) =>
+            stories.slice(Math.max(0, i - 24 * round), i - 24 * round + 24).flatMap((events, j) => {
+              const each = events[round];
+              return each && j % 3 === writer ? [each] : [];
+            }),
+          ),
+        );
+        await Promise.all(batches.map((batch) => store.store(batch.map(storedOf))));
+      }
+    } finally {
+      isDone = true;
+      await Promise.all(rewarders);
+    }
+    await storePatiently(store, stories.flat());
+    await rewardAll();
+    expect(await countsFor(userId)).toEqual(countsFrom(stories.flat()));
+  });
+
+  it('are given, and nothing learnt, where the decision is not in its table', async () => {
+    const userId = newId(Date.now());
+    const outcomes = [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }];
+    await storePatiently(createEventStore(database), eventsOf(userId, { vector: vectorNames.map(() => 1), outcomes }));
+    await database.query('DELETE FROM tip_scores WHERE user_id = $1', [userId]);
+    expect(await rewardAll()).toBe(1);
+    expect(await storedFor(userId)).toEqual(nothingLearnt);
+  });
+
+  it('that are made anew leave no sums of whoever has no tips, and those of others and of other versions alone', async () => {
+    const [gone, other] = [newId(Date.now()), newId(Date.now())];
+    const story = { vector: vectorNames.map(() => 1), outcomes: [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }] };
+    await storePatiently(createEventStore(database), [...eventsOf(gone, story), ...eventsOf(other, story)]);
+    await rewardAll();
+    const copy =
+      "INSERT INTO policy_stats SELECT user_id, 'old', count, xx, xy, reward, reward_squared FROM policy_stats";
+    await database.query(`${copy} WHERE user_id = $1`, [gone]);
+    await database.query('DELETE FROM tip_outcomes WHERE user_id = ANY ($1::text[])', [[gone, other]]);
+    await relearn(database, [gone]);
+    const versionsOf = async (userId: string) =>
+      (await database.query('SELECT version FROM policy_stats WHERE user_id = $1', [userId])).rows;
+    expect(await versionsOf(gone)).toEqual([{ version: 'old' }]);
+    expect(await versionsOf(other)).toEqual([{ version: statisticsVersion }]);
+  });
+
+  it('wait for an erasure that is under way, and find nobody to reward', async () => {
+    const userId = newId(Date.now());
+    const outcomes = [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }];
+    await storePatiently(createEventStore(database), eventsOf(userId, { vector: vectorNames.map(() => 1), outcomes }));
+    let rewarding: Promise<number> | undefined;
+    await createErasureStore(database).erase(userId, 'asked', async () => {
+      rewarding = createRewardStore(database).rewardTips();
+      await waitFor('the rewards to wait', () => isWaitedFor(database));
+    });
+    expect(await rewarding).toBe(0);
+  });
+
+  it('wait for nobody: a tip that is being changed is rewarded the next time', async () => {
+    const [busy, idle] = [newId(Date.now()), newId(Date.now())];
+    const story = { vector: vectorNames.map(() => 1), outcomes: [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }] };
+    await storePatiently(createEventStore(database), [...eventsOf(busy, story), ...eventsOf(idle, story)]);
+    const writer = await database.connect();
+    try {
+      await writer.query('BEGIN');
+      await writer.query('SELECT FROM tip_outcomes WHERE user_id = $1 FOR UPDATE', [busy]);
+      const patience = sleep(5_000).then(() => 'waits');
+      expect(await Promise.race([createRewardStore(database).rewardTips(), patience])).toBe(1);
+      expect([(await storedFor(idle)).count, (await storedFor(busy)).count]).toEqual([1, 0]);
+    } finally {
+      await writer.query('COMMIT');
+      writer.release();
+    }
+    expect(await rewardAll()).toBe(1);
+    expect((await storedFor(busy)).count).toBe(1);
+  });
+
+  it('of another version stay in the sums of that version when an outcome changes', async () => {
+    const userId = newId(Date.now());
+    const outcomes = [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }];
+    const events = eventsOf(userId, { vector: vectorNames.map(() => 1), outcomes });
+    await storePatiently(createEventStore(database), events);
+    await database.query(
+      "UPDATE tip_outcomes SET reward_milli = 300, reward_version = 'old', reward_event_id = $2 WHERE user_id = $1",
+      [userId, newId(0)],
+    );
+    await database.query(
+      `INSERT INTO policy_stats (user_id, version, count, reward, reward_squared, xy, xx)
+      VALUES ($1, 'old', 1, 300, 90000, '{}', '{}')`,
+      [userId],
+    );
+    await rewardAll();
+    await relearn(database, ['nobody']);
+    expect(await storedFor(userId)).toEqual(learntFrom(events));
+    const { rows } = await database.query(
+      "SELECT count::int, reward::int FROM policy_stats WHERE user_id = $1 AND version = 'old'",
+      [userId],
+    );
+    expect(rows).toEqual([{ count: 1, reward: 300 }]);
   });
 
   it('are nobody’s once the person is erased, also where both happen at once', async () => {
@@ -258,5 +461,61 @@ describe('what everybody taught', () => {
     expect(await newest()).toBe(id);
     expect(await populations.read('')).toEqual(nothingLearnt);
     expect(await populations.read(newId(0))).toBeUndefined();
+  });
+
+  it('moves on with every reward: the newest row is the one that counts, and those before it stay', async () => {
+    const people = createPersonStore(database, { statisticsVersion });
+    const measured = async () => {
+      await measureLearnt(database);
+      return (await people.read('somebody', undefined, startMs)).populationId;
+    };
+    const before = await measured();
+    const expected = await createPopulationReader(database).read(before);
+    const story = { vector: vectorNames.map((_, i) => i), outcomes: [{ reaction: 1 as const, dwellMs: 0n, atMs: 1 }] };
+    await storePatiently(createEventStore(database), eventsOf(newId(Date.now()), story));
+    await rewardAll();
+    const after = await measured();
+    expect([after === before, await measured()]).toEqual([false, after]);
+    const learnt = contributionOf(story.vector, -300) ?? nothingLearnt;
+    expect(await createPopulationReader(database).read(before)).toEqual(expected);
+    expect(await createPopulationReader(database).read(after)).toEqual(add(expected ?? nothingLearnt, learnt));
+  });
+
+  it('is asked for again where the database did not answer', async () => {
+    const id = newId(0);
+    let isAway = true;
+    const query = ((...asked: Parameters<Database['query']>) =>
+      isAway ? Promise.reject(new Error('away')) : database.query(...asked)) as Database['query'];
+    const populations = createPopulationReader({ query });
+    await expect(populations.read(id)).rejects.toThrow('away');
+    isAway = false;
+    expect(await populations.read(id)).toBeUndefined();
+  });
+
+  it('and what each person did leave sums of another version out', async () => {
+    const people = createPersonStore(database, { statisticsVersion });
+    const read = async () => {
+      const { statistics, populationId } = await people.read('of-old', undefined, startMs);
+      return { statistics, populationId };
+    };
+    await measureLearnt(database);
+    const before = await read();
+    expect(before).toMatchObject({ statistics: null, populationId: expect.stringMatching(/./) });
+    const { rows } = await database.query('SELECT count(*)::int FROM policy_population');
+    await database.query(
+      `INSERT INTO policy_stats (user_id, version, count, reward, reward_squared, xy, xx)
+      SELECT 'of-old', 'old', count, reward, reward_squared, xy, xx FROM policy_population ORDER BY measured_at DESC LIMIT 1`,
+    );
+    await database.query(
+      `INSERT INTO policy_population (id, version, people, count, reward, reward_squared, xy, xx)
+      SELECT gen_random_uuid(), 'old', 1, count + 1, reward, reward_squared, xy, xx FROM policy_population
+      ORDER BY measured_at DESC LIMIT 1`,
+    );
+    await measureLearnt(database);
+    expect(await read()).toEqual(before);
+    const { rows: later } = await database.query('SELECT count(*)::int FROM policy_population WHERE version = $1', [
+      statisticsVersion,
+    ]);
+    expect(later).toEqual(rows);
   });
 });

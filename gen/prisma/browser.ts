@@ -119,3 +119,14 @@ export type PolicyStats = Prisma.PolicyStatsModel
  * changed: a decision names the one it used.
  */
 export type PolicyPopulation = Prisma.PolicyPopulationModel
+/**
+ * Model ExperimentSet
+ * Every set of experiments that was ever in force, one after the other: the newest is. Only added to; an erasure takes
+ * the person out of `forced`.
+ */
+export type ExperimentSet = Prisma.ExperimentSetModel
+/**
+ * Model ExperimentStats
+ * What a person did in one arm of an experiment. Whole numbers that only add up, see experiments/analysis/counters.ts.
+ */
+export type ExperimentStats = Prisma.ExperimentStatsModel

@@ -42,6 +42,7 @@ export async function runDemo({ baseUrl, natsUrl, prisma, database }: DemoDeps):
     const answer = await score(client, written);
     await react(client, publisher, prisma, answer);
     await verifyAll(database);
+    say(`   To have one explained:  ${bold(`npm run decision -- ${answer.decisionId}`)}`);
   } finally {
     await bus.close();
   }

@@ -1,5 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
+import type { ExperimentSource } from '../../experiments/experiment.ts';
+import { type Treatment, treat, without } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { assembleContext } from '../../features/context.ts';
 import { readProfile } from '../../features/profile.ts';
@@ -19,6 +21,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
+import { toLoggedExperiments } from '../logged-experiments.ts';
 import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from '../read-person.ts';
 
@@ -27,7 +30,9 @@ export interface GenerateDeps {
   readonly readFeast: FeastReader;
   readonly decisionLog: DecisionLog;
   readonly prompts: PromptRegistry;
+  /** Used where neither the request nor an experiment chooses one. */
   readonly defaultPromptVersion: string;
+  readonly experiments: ExperimentSource;
   /** Undefined: no language model is configured. */
   readonly gateway: LlmGateway | undefined;
   readonly clock: Clock;
@@ -39,14 +44,17 @@ const defaultTips = 3;
 
 /** Writes tips, logs what wrote them, and only then answers. */
 export function createGenerate(deps: GenerateDeps) {
-  const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, gateway, clock, newId, log } = deps;
+  const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments } = deps;
+  const { gateway, clock, newId, log } = deps;
 
   return async (
     request: GenerateRequest,
     context: Pick<HandlerContext, 'requestHeader' | 'signal' | 'timeoutMs'>,
   ): Promise<GenerateResponse> => {
-    const prompt = resolvePrompt(prompts, request.promptVersion, defaultPromptVersion);
     const nowMs = clock();
+    const drawn = treat(experiments.current(), request.userId, nowMs);
+    const treatment = request.promptVersion ? without(drawn, 'promptVersion') : drawn;
+    const prompt = resolvePrompt(prompts, request.promptVersion || treatment.promptVersion, defaultPromptVersion);
     const generationId = newId();
     const [person, feast] = await Promise.all([
       readPerson(request.userId, undefined, nowMs),
@@ -80,7 +88,7 @@ export function createGenerate(deps: GenerateDeps) {
       userId: request.userId,
       requestId: request.requestId,
       traceparent: context.requestHeader.get('traceparent'),
-      payload: { case: 'tipGenerated', value: toTipGenerated(request, written, degradations) },
+      payload: { case: 'tipGenerated', value: toTipGenerated(request, treatment, written, degradations) },
     });
     await decisionLog.append(event);
     return toResponse(generationId, written, degradations);
@@ -121,7 +129,12 @@ function degradationsOf(
 }
 
 /** What wrote which tips: ids and counts. The texts stay out of events. */
-function toTipGenerated(request: GenerateRequest, written: WrittenTips, degradations: Degradation[]): TipGenerated {
+function toTipGenerated(
+  request: GenerateRequest,
+  treatment: Treatment,
+  written: WrittenTips,
+  degradations: Degradation[],
+): TipGenerated {
   return create(TipGeneratedSchema, {
     requestId: request.requestId,
     requestHash: hashRequest(GenerateRequestSchema, request),
@@ -138,6 +151,7 @@ function toTipGenerated(request: GenerateRequest, written: WrittenTips, degradat
     completionTokens: written.completionTokens,
     degradations,
     requestedPromptVersion: written.requestedPromptVersion,
+    ...toLoggedExperiments(treatment),
   });
 }
 

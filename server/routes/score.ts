@@ -1,8 +1,11 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Decision, decide, type Learnt } from '../../experiments/decide.ts';
+import type { ExperimentSource } from '../../experiments/experiment.ts';
+import { policies } from '../../experiments/policies/index.ts';
 import type { Policy } from '../../experiments/policies/policy.ts';
 import { nothingLearnt } from '../../experiments/statistics.ts';
+import { treat } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
 import { type Profile, readProfile } from '../../features/profile.ts';
@@ -26,7 +29,9 @@ export interface ScoreDeps {
   readonly countSkew: (profile: Profile) => void;
   /** Gets every decision, once: also one whose policy failed. */
   readonly countDecision: (decision: Decision) => void;
+  /** Decides where no experiment chooses another one. */
   readonly policy: Policy;
+  readonly experiments: ExperimentSource;
   readonly clock: Clock;
 }
 
@@ -40,6 +45,7 @@ export function createScore({
   countSkew,
   countDecision,
   policy,
+  experiments,
   clock,
 }: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
@@ -58,7 +64,9 @@ export function createScore({
     const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
     const learnt = person?.learnt ?? nothing;
-    const decision = decide(policy, vectors, request.requestId, learnt);
+    const treatment = treat(experiments.current(), request.userId, moment.nowMs);
+    const deciding = policies.get(treatment.policy ?? policy.name) ?? policy;
+    const decision = decide(deciding, vectors, request.requestId, learnt);
 
     const readings = [...profile, ...moment.readings];
     const scored = {
@@ -67,6 +75,7 @@ export function createScore({
       vectors,
       decision,
       learnt,
+      treatment,
       populationId: person?.populationId ?? '',
       moment,
       readings,

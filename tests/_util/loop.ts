@@ -63,10 +63,17 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
       { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
       { database, bus, log: silent },
     );
-    const server = createServer({ routes: createRoutes(context), authKeys: [], log: silent, metrics: context.metrics });
+    const { experiments, metrics } = context;
+    const server = createServer({ routes: createRoutes(context), experiments, authKeys: [], log: silent, metrics });
     const { url } = await server.listen({ port: 0, host: '127.0.0.1' });
     server.setServing(true);
     stack.defer(() => server.drain(500));
+    const stopFollowing = new AbortController();
+    const following = experiments.follow(stopFollowing.signal);
+    stack.defer(async () => {
+      stopFollowing.abort();
+      await following;
+    });
     return { baseUrl: url, client: createTipClient({ baseUrl: url, timeoutMs: 5_000 }) };
   };
   const { baseUrl, client } = await startReplica();

@@ -53,7 +53,11 @@ export function anyEvents(userIds: readonly string[], size: { minLength: number;
     .map(([{ eventId, userId, occurredAt, schemaVersion, producer }, isScore, score]): Envelope => {
       const tip = { tipId: 'tip-1', kind: TipKind.ADVICE, source: TipSource.LLM };
       const chosen = { ...tip, promptVersion: 'v1', score, propensity: 0.25 };
-      const scored = { requestId: eventId, tipId: 'tip-1', policy: 'p', candidates: [chosen] };
+      const experiments = [
+        { experiment: 'a', version: '1', arm: score > 0 ? 'x' : 'y', propensity: 0.5 },
+        ...(Math.abs(score) > 1 ? [{ experiment: 'b "c", {d}', arm: '', propensity: 1 }] : []),
+      ];
+      const scored = { requestId: eventId, tipId: 'tip-1', policy: 'p', candidates: [chosen], experiments };
       const written = [{ ...tip, signalIds: ['a', 'b "c"'] }, { tipId: 'tip-2' }];
       const generated = { promptVersion: 'v1', promptHash: 'h', tips: written };
       const payload: Payload = isScore

@@ -127,6 +127,19 @@ export const examples: Examples = {
       },
       populationId: '0190a5d2-7b1c-7cc0-8a5e-2f1f6a5b3c1f',
     },
+    experiments: {
+      requestId,
+      requestHash: hash,
+      tipId: 't',
+      candidates: [{ tipId: 't', propensity: 1 }],
+      policy: 'linucb-v1',
+      policyVersion: '1',
+      experiments: [
+        { experiment: 'policies', version: '1', arm: 'linucb', propensity: 0.1 },
+        { experiment: 'colours', arm: 'red', propensity: 1 },
+      ],
+      forcedExperiments: [{ experiment: 'prompts', version: '2', arm: 'mentor' }],
+    },
   },
   tipGenerated: {
     minimal: { requestId, requestHash: hash, promptVersion: 'fallback', promptHash: hex },
@@ -141,6 +154,14 @@ export const examples: Examples = {
       completionTokens: 97,
       degradations: [Degradation.LLM_UNGROUNDED],
       requestedPromptVersion: 'v2-mentor',
+    },
+    experiments: {
+      requestId,
+      requestHash: hash,
+      promptVersion: 'v2-mentor',
+      promptHash: hex,
+      experiments: [{ experiment: 'prompts', version: '2', arm: 'mentor', propensity: 0.5 }],
+      forcedExperiments: [{ experiment: 'policies', version: '1', arm: 'linucb' }],
     },
   },
 };

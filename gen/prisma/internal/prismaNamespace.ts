@@ -415,7 +415,9 @@ export const ModelName = {
   ErasureSalt: 'ErasureSalt',
   Rebuild: 'Rebuild',
   PolicyStats: 'PolicyStats',
-  PolicyPopulation: 'PolicyPopulation'
+  PolicyPopulation: 'PolicyPopulation',
+  ExperimentSet: 'ExperimentSet',
+  ExperimentStats: 'ExperimentStats'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -431,7 +433,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "experimentStats"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1841,6 +1843,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ExperimentSet: {
+      payload: Prisma.$ExperimentSetPayload<ExtArgs>
+      fields: Prisma.ExperimentSetFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExperimentSetFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExperimentSetFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        findFirst: {
+          args: Prisma.ExperimentSetFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExperimentSetFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        findMany: {
+          args: Prisma.ExperimentSetFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>[]
+        }
+        create: {
+          args: Prisma.ExperimentSetCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        createMany: {
+          args: Prisma.ExperimentSetCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExperimentSetCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>[]
+        }
+        delete: {
+          args: Prisma.ExperimentSetDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        update: {
+          args: Prisma.ExperimentSetUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        deleteMany: {
+          args: Prisma.ExperimentSetDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExperimentSetUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExperimentSetUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>[]
+        }
+        upsert: {
+          args: Prisma.ExperimentSetUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentSetPayload>
+        }
+        aggregate: {
+          args: Prisma.ExperimentSetAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExperimentSet>
+        }
+        groupBy: {
+          args: Prisma.ExperimentSetGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentSetGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExperimentSetCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentSetCountAggregateOutputType> | number
+        }
+      }
+    }
+    ExperimentStats: {
+      payload: Prisma.$ExperimentStatsPayload<ExtArgs>
+      fields: Prisma.ExperimentStatsFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExperimentStatsFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExperimentStatsFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        findFirst: {
+          args: Prisma.ExperimentStatsFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExperimentStatsFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        findMany: {
+          args: Prisma.ExperimentStatsFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>[]
+        }
+        create: {
+          args: Prisma.ExperimentStatsCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        createMany: {
+          args: Prisma.ExperimentStatsCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExperimentStatsCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>[]
+        }
+        delete: {
+          args: Prisma.ExperimentStatsDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        update: {
+          args: Prisma.ExperimentStatsUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        deleteMany: {
+          args: Prisma.ExperimentStatsDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExperimentStatsUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExperimentStatsUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>[]
+        }
+        upsert: {
+          args: Prisma.ExperimentStatsUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentStatsPayload>
+        }
+        aggregate: {
+          args: Prisma.ExperimentStatsAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExperimentStats>
+        }
+        groupBy: {
+          args: Prisma.ExperimentStatsGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentStatsGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExperimentStatsCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentStatsCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2031,7 +2181,10 @@ export const TipScoreScalarFieldEnum = {
   candidates: 'candidates',
   degradations: 'degradations',
   vector: 'vector',
-  vectorVersion: 'vectorVersion'
+  vectorVersion: 'vectorVersion',
+  experiments: 'experiments',
+  experimentVersions: 'experimentVersions',
+  experimentArms: 'experimentArms'
 } as const
 
 export type TipScoreScalarFieldEnum = (typeof TipScoreScalarFieldEnum)[keyof typeof TipScoreScalarFieldEnum]
@@ -2148,6 +2301,33 @@ export const PolicyPopulationScalarFieldEnum = {
 } as const
 
 export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
+
+
+export const ExperimentSetScalarFieldEnum = {
+  id: 'id',
+  previousId: 'previousId',
+  version: 'version',
+  definitions: 'definitions',
+  actor: 'actor',
+  caller: 'caller',
+  reason: 'reason',
+  createdAt: 'createdAt'
+} as const
+
+export type ExperimentSetScalarFieldEnum = (typeof ExperimentSetScalarFieldEnum)[keyof typeof ExperimentSetScalarFieldEnum]
+
+
+export const ExperimentStatsScalarFieldEnum = {
+  userId: 'userId',
+  experiment: 'experiment',
+  version: 'version',
+  arm: 'arm',
+  decisions: 'decisions',
+  rewards: 'rewards',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -2470,6 +2650,8 @@ export type GlobalOmitConfig = {
   rebuild?: Prisma.RebuildOmit
   policyStats?: Prisma.PolicyStatsOmit
   policyPopulation?: Prisma.PolicyPopulationOmit
+  experimentSet?: Prisma.ExperimentSetOmit
+  experimentStats?: Prisma.ExperimentStatsOmit
 }
 
 /* Types for Logging */

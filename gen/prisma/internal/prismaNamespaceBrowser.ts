@@ -69,7 +69,9 @@ export const ModelName = {
   ErasureSalt: 'ErasureSalt',
   Rebuild: 'Rebuild',
   PolicyStats: 'PolicyStats',
-  PolicyPopulation: 'PolicyPopulation'
+  PolicyPopulation: 'PolicyPopulation',
+  ExperimentSet: 'ExperimentSet',
+  ExperimentStats: 'ExperimentStats'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -239,7 +241,10 @@ export const TipScoreScalarFieldEnum = {
   candidates: 'candidates',
   degradations: 'degradations',
   vector: 'vector',
-  vectorVersion: 'vectorVersion'
+  vectorVersion: 'vectorVersion',
+  experiments: 'experiments',
+  experimentVersions: 'experimentVersions',
+  experimentArms: 'experimentArms'
 } as const
 
 export type TipScoreScalarFieldEnum = (typeof TipScoreScalarFieldEnum)[keyof typeof TipScoreScalarFieldEnum]
@@ -356,6 +361,33 @@ export const PolicyPopulationScalarFieldEnum = {
 } as const
 
 export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
+
+
+export const ExperimentSetScalarFieldEnum = {
+  id: 'id',
+  previousId: 'previousId',
+  version: 'version',
+  definitions: 'definitions',
+  actor: 'actor',
+  caller: 'caller',
+  reason: 'reason',
+  createdAt: 'createdAt'
+} as const
+
+export type ExperimentSetScalarFieldEnum = (typeof ExperimentSetScalarFieldEnum)[keyof typeof ExperimentSetScalarFieldEnum]
+
+
+export const ExperimentStatsScalarFieldEnum = {
+  userId: 'userId',
+  experiment: 'experiment',
+  version: 'version',
+  arm: 'arm',
+  decisions: 'decisions',
+  rewards: 'rewards',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
 
 
 export const SortOrder = {

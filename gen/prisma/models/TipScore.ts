@@ -98,6 +98,9 @@ export type TipScoreCountAggregateOutputType = {
   degradations: number
   vector: number
   vectorVersion: number
+  experiments: number
+  experimentVersions: number
+  experimentArms: number
   _all: number
 }
 
@@ -173,6 +176,9 @@ export type TipScoreCountAggregateInputType = {
   degradations?: true
   vector?: true
   vectorVersion?: true
+  experiments?: true
+  experimentVersions?: true
+  experimentArms?: true
   _all?: true
 }
 
@@ -281,6 +287,9 @@ export type TipScoreGroupByOutputType = {
   degradations: string[]
   vector: number[]
   vectorVersion: string | null
+  experiments: string[]
+  experimentVersions: string[]
+  experimentArms: string[]
   _count: TipScoreCountAggregateOutputType | null
   _avg: TipScoreAvgAggregateOutputType | null
   _sum: TipScoreSumAggregateOutputType | null
@@ -325,6 +334,9 @@ export type TipScoreWhereInput = {
   degradations?: Prisma.StringNullableListFilter<"TipScore">
   vector?: Prisma.IntNullableListFilter<"TipScore">
   vectorVersion?: Prisma.StringNullableFilter<"TipScore"> | string | null
+  experiments?: Prisma.StringNullableListFilter<"TipScore">
+  experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
+  experimentArms?: Prisma.StringNullableListFilter<"TipScore">
 }
 
 export type TipScoreOrderByWithRelationInput = {
@@ -346,6 +358,9 @@ export type TipScoreOrderByWithRelationInput = {
   degradations?: Prisma.SortOrder
   vector?: Prisma.SortOrder
   vectorVersion?: Prisma.SortOrderInput | Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
 }
 
 export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
@@ -370,6 +385,9 @@ export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
   degradations?: Prisma.StringNullableListFilter<"TipScore">
   vector?: Prisma.IntNullableListFilter<"TipScore">
   vectorVersion?: Prisma.StringNullableFilter<"TipScore"> | string | null
+  experiments?: Prisma.StringNullableListFilter<"TipScore">
+  experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
+  experimentArms?: Prisma.StringNullableListFilter<"TipScore">
 }, "decisionId">
 
 export type TipScoreOrderByWithAggregationInput = {
@@ -391,6 +409,9 @@ export type TipScoreOrderByWithAggregationInput = {
   degradations?: Prisma.SortOrder
   vector?: Prisma.SortOrder
   vectorVersion?: Prisma.SortOrderInput | Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
   _count?: Prisma.TipScoreCountOrderByAggregateInput
   _avg?: Prisma.TipScoreAvgOrderByAggregateInput
   _max?: Prisma.TipScoreMaxOrderByAggregateInput
@@ -420,6 +441,9 @@ export type TipScoreScalarWhereWithAggregatesInput = {
   degradations?: Prisma.StringNullableListFilter<"TipScore">
   vector?: Prisma.IntNullableListFilter<"TipScore">
   vectorVersion?: Prisma.StringNullableWithAggregatesFilter<"TipScore"> | string | null
+  experiments?: Prisma.StringNullableListFilter<"TipScore">
+  experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
+  experimentArms?: Prisma.StringNullableListFilter<"TipScore">
 }
 
 export type TipScoreCreateInput = {
@@ -441,6 +465,9 @@ export type TipScoreCreateInput = {
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
   vector?: Prisma.TipScoreCreatevectorInput | number[]
   vectorVersion?: string | null
+  experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
 }
 
 export type TipScoreUncheckedCreateInput = {
@@ -462,6 +489,9 @@ export type TipScoreUncheckedCreateInput = {
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
   vector?: Prisma.TipScoreCreatevectorInput | number[]
   vectorVersion?: string | null
+  experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
 }
 
 export type TipScoreUpdateInput = {
@@ -483,6 +513,9 @@ export type TipScoreUpdateInput = {
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
   vector?: Prisma.TipScoreUpdatevectorInput | number[]
   vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
 }
 
 export type TipScoreUncheckedUpdateInput = {
@@ -504,6 +537,9 @@ export type TipScoreUncheckedUpdateInput = {
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
   vector?: Prisma.TipScoreUpdatevectorInput | number[]
   vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
 }
 
 export type TipScoreCreateManyInput = {
@@ -525,6 +561,9 @@ export type TipScoreCreateManyInput = {
   degradations?: Prisma.TipScoreCreatedegradationsInput | string[]
   vector?: Prisma.TipScoreCreatevectorInput | number[]
   vectorVersion?: string | null
+  experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
 }
 
 export type TipScoreUpdateManyMutationInput = {
@@ -546,6 +585,9 @@ export type TipScoreUpdateManyMutationInput = {
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
   vector?: Prisma.TipScoreUpdatevectorInput | number[]
   vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
 }
 
 export type TipScoreUncheckedUpdateManyInput = {
@@ -567,6 +609,9 @@ export type TipScoreUncheckedUpdateManyInput = {
   degradations?: Prisma.TipScoreUpdatedegradationsInput | string[]
   vector?: Prisma.TipScoreUpdatevectorInput | number[]
   vectorVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -604,6 +649,9 @@ export type TipScoreCountOrderByAggregateInput = {
   degradations?: Prisma.SortOrder
   vector?: Prisma.SortOrder
   vectorVersion?: Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
 }
 
 export type TipScoreAvgOrderByAggregateInput = {
@@ -666,6 +714,18 @@ export type TipScoreCreatevectorInput = {
   set: number[]
 }
 
+export type TipScoreCreateexperimentsInput = {
+  set: string[]
+}
+
+export type TipScoreCreateexperimentVersionsInput = {
+  set: string[]
+}
+
+export type TipScoreCreateexperimentArmsInput = {
+  set: string[]
+}
+
 export type FloatFieldUpdateOperationsInput = {
   set?: number
   increment?: number
@@ -682,6 +742,21 @@ export type TipScoreUpdatedegradationsInput = {
 export type TipScoreUpdatevectorInput = {
   set?: number[]
   push?: number | number[]
+}
+
+export type TipScoreUpdateexperimentsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type TipScoreUpdateexperimentVersionsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type TipScoreUpdateexperimentArmsInput = {
+  set?: string[]
+  push?: string | string[]
 }
 
 
@@ -705,6 +780,9 @@ export type TipScoreSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs
   degradations?: boolean
   vector?: boolean
   vectorVersion?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -726,6 +804,9 @@ export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exte
   degradations?: boolean
   vector?: boolean
   vectorVersion?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -747,6 +828,9 @@ export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exte
   degradations?: boolean
   vector?: boolean
   vectorVersion?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectScalar = {
@@ -768,9 +852,12 @@ export type TipScoreSelectScalar = {
   degradations?: boolean
   vector?: boolean
   vectorVersion?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
 }
 
-export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations" | "vector" | "vectorVersion", ExtArgs["result"]["tipScore"]>
+export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations" | "vector" | "vectorVersion" | "experiments" | "experimentVersions" | "experimentArms", ExtArgs["result"]["tipScore"]>
 
 export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "TipScore"
@@ -800,6 +887,12 @@ export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalAr
      */
     vector: number[]
     vectorVersion: string | null
+    /**
+     * The experiments that the person was drawn into, and for each its version and the arm.
+     */
+    experiments: string[]
+    experimentVersions: string[]
+    experimentArms: string[]
   }, ExtArgs["result"]["tipScore"]>
   composites: {}
 }
@@ -1241,6 +1334,9 @@ export interface TipScoreFieldRefs {
   readonly degradations: Prisma.FieldRef<"TipScore", 'String[]'>
   readonly vector: Prisma.FieldRef<"TipScore", 'Int[]'>
   readonly vectorVersion: Prisma.FieldRef<"TipScore", 'String'>
+  readonly experiments: Prisma.FieldRef<"TipScore", 'String[]'>
+  readonly experimentVersions: Prisma.FieldRef<"TipScore", 'String[]'>
+  readonly experimentArms: Prisma.FieldRef<"TipScore", 'String[]'>
 }
     
 

@@ -1,19 +1,31 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import { createEraseUser, type EraseUserDeps } from './erase-user.ts';
+import { createGetExperimentReport, type GetExperimentReportDeps } from './get-experiment-report.ts';
 import { createInspectFeatures, type InspectFeaturesDeps } from './inspect-features.ts';
 import { createListDeadLetters, type ListDeadLettersDeps } from './list-dead-letters.ts';
+import { createListExperiments, type ListExperimentsDeps } from './list-experiments.ts';
+import { createPutExperiments, type PutExperimentsDeps } from './put-experiments.ts';
 import { createReplayDeadLetters, type ReplayDeadLettersDeps } from './replay-dead-letters.ts';
 
 /** All that the methods below need; each declares its own. */
-export type AdminDeps = EraseUserDeps & InspectFeaturesDeps & ListDeadLettersDeps & ReplayDeadLettersDeps;
+export type AdminDeps = EraseUserDeps &
+  GetExperimentReportDeps &
+  InspectFeaturesDeps &
+  ListDeadLettersDeps &
+  ListExperimentsDeps &
+  PutExperimentsDeps &
+  ReplayDeadLettersDeps;
 
 /** The operator's methods, one file for each. Those that are not here yet answer UNIMPLEMENTED. */
 export function createAdminRoutes(context: AdminDeps): Partial<ServiceImpl<typeof AdminService>> {
   return {
     eraseUser: createEraseUser(context),
+    getExperimentReport: createGetExperimentReport(context),
     inspectFeatures: createInspectFeatures(context),
     listDeadLetters: createListDeadLetters(context),
+    listExperiments: createListExperiments(context),
+    putExperiments: createPutExperiments(context),
     replayDeadLetters: createReplayDeadLetters(context),
   };
 }

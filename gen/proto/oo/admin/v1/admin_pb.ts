@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file oo/admin/v1/admin.proto.
  */
 export const file_oo_admin_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Chdvby9hZG1pbi92MS9hZG1pbi5wcm90bxILb28uYWRtaW4udjEifQoWUmV3YXJkQW5hbHl0aWNzUmVxdWVzdBIdCgRkYXlzGAEgASgNQgq6SAcqBRjuAigBSACIAQESOwoJZGltZW5zaW9uGAIgASgOMhwub28uYWRtaW4udjEuUmV3YXJkRGltZW5zaW9uQgq6SAeCAQQQASAAQgcKBV9kYXlzIj8KF1Jld2FyZEFuYWx5dGljc1Jlc3BvbnNlEiQKBHJvd3MYASADKAsyFi5vby5hZG1pbi52MS5SZXdhcmRSb3cipwIKCVJld2FyZFJvdxILCgNrZXkYASABKAkSDgoGc2VydmVkGAIgASgEEgwKBGRvbmUYAyABKAQSEQoJZGlzbWlzc2VkGAQgASgEEg8KB3Nub296ZWQYBSABKAQSDwoHaGVscGZ1bBgGIAEoBBITCgtub3RfaGVscGZ1bBgHIAEoBBIVCg1yZWFjdGlvbl9yYXRlGAggASgBEhgKC21lYW5fcmV3YXJkGAkgASgBSACIAQESHAoPbWVhbl9yZXdhcmRfbG93GAogASgBSAGIAQESHQoQbWVhbl9yZXdhcmRfaGlnaBgLIAEoAUgCiAEBQg4KDF9tZWFuX3Jld2FyZEISChBfbWVhbl9yZXdhcmRfbG93QhMKEV9tZWFuX3Jld2FyZF9oaWdoIkgKC1BhZ2VSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY9AMSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiOwoRTGlzdE1vZGVsc1JlcXVlc3QSJgoEcGFnZRgBIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0IlEKEkxpc3RNb2RlbHNSZXNwb25zZRIiCgZtb2RlbHMYASADKAsyEi5vby5hZG1pbi52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQgoFTW9kZWwSDAoEbmFtZRgBIAEoCRIrCgh2ZXJzaW9ucxgCIAMoCzIZLm9vLmFkbWluLnYxLk1vZGVsVmVyc2lvbiJ2CgxNb2RlbFZlcnNpb24SDwoHdmVyc2lvbhgBIAEoCRIUCgxjb250ZW50X2hhc2gYAiABKAkSDwoHYWxpYXNlcxgDIAMoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJMChNHZXRNb2RlbENhcmRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIABEhoKB3ZlcnNpb24YAiABKAlCCbpIBnIEEAEYQCJAChRHZXRNb2RlbENhcmRSZXNwb25zZRIRCgljYXJkX2pzb24YASABKAkSFQoNY2FyZF9tYXJrZG93bhgCIAEoCSJWChNMaXN0Um9sbG91dHNSZXF1ZXN0EhcKBnBvbGljeRgBIAEoCUIHukgEcgIYQBImCgRwYWdlGAIgASgLMhgub28uYWRtaW4udjEuUGFnZVJlcXVlc3QiVwoUTGlzdFJvbGxvdXRzUmVzcG9uc2USJgoIcm9sbG91dHMYASADKAsyFC5vby5hZG1pbi52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKEAgoHUm9sbG91dBIOCgZwb2xpY3kYASABKAkSFgoOcG9saWN5X3ZlcnNpb24YAiABKAkSLQoKZnJvbV9zdGFnZRgDIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIrCgh0b19zdGFnZRgEIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIXCg90cmFmZmljX3BlcmNlbnQYBSABKAESDQoFYWN0b3IYBiABKAkSDgoGcmVhc29uGAcgASgJEhUKDWV2aWRlbmNlX2pzb24YCCABKAkSJgoCYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuIBChBEZWFkTGV0dGVyRmlsdGVyEjkKB3JlYXNvbnMYASADKA4yHi5vby5ldmVudHMudjEuRGVhZExldHRlclJlYXNvbkIIukgFkgECEBASGQoHc3ViamVjdBgCIAEoCUIIukgFcgMYgAISLQoJc2Vlbl9mcm9tGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtzZWVuX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoQaW5jbHVkZV9yZXBsYXllZBgFIAEoCCJvChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0Ei0KBmZpbHRlchgBIAEoCzIdLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXJGaWx0ZXISJgoEcGFnZRgCIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0ImEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEi0KDGRlYWRfbGV0dGVycxgBIAMoCzIXLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrIDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEg8KB3N1YmplY3QYAiABKAkSFwoPc3RyZWFtX3NlcXVlbmNlGAMgASgEEhIKCmRlbGl2ZXJpZXMYBCABKA0SLgoGcmVhc29uGAUgASgOMh4ub28uZXZlbnRzLnYxLkRlYWRMZXR0ZXJSZWFzb24SDQoFZXJyb3IYBiABKAkSDAoEZGF0YRgHIAEoDBI1CgdoZWFkZXJzGAggAygLMiQub28uYWRtaW4udjEuRGVhZExldHRlci5IZWFkZXJzRW50cnkSMQoNZmlyc3Rfc2Vlbl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9zZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXBsYXllZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZXZlbnRfaWQYDCABKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihAEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CgZmaWx0ZXIYASABKAsyHS5vby5hZG1pbi52MS5EZWFkTGV0dGVyRmlsdGVyQga6SAPIAQESDwoHZHJ5X3J1bhgCIAEoCBIgCg5tYXhfcGVyX3NlY29uZBgDIAEoDUIIukgFKgMYkE4iPgoZUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZRIPCgdtYXRjaGVkGAEgASgEEhAKCHJlcGxheWVkGAIgASgEImAKFkluc3BlY3RGZWF0dXJlc1JlcXVlc3QSGwoHdXNlcl9pZBgBIAEoCUIKukgHcgUQASiAARIpCgVhc19vZhgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijAEKF0luc3BlY3RGZWF0dXJlc1Jlc3BvbnNlEjQKDmZlYXR1cmVfdmFsdWVzGAEgAygLMhwub28uZmVhdHVyZXMudjEuRmVhdHVyZVZhbHVlEjsKFXBlcnNvbl9mZWF0dXJlX3ZhbHVlcxgCIAMoCzIcLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVWYWx1ZSJLChBFcmFzZVVzZXJSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCrpIB3IFEAEogAESGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGPQDImIKEUVyYXNlVXNlclJlc3BvbnNlEhQKDHJvd3NfcmVtb3ZlZBgBIAEoBBI3ChRzdHJlYW1zX2NsZWFuX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirrAQoPUmV3YXJkRGltZW5zaW9uEiAKHFJFV0FSRF9ESU1FTlNJT05fVU5TUEVDSUZJRUQQABIYChRSRVdBUkRfRElNRU5TSU9OX0RBWRABEhsKF1JFV0FSRF9ESU1FTlNJT05fUE9MSUNZEAISGgoWUkVXQVJEX0RJTUVOU0lPTl9NT0RFTBADEiMKH1JFV0FSRF9ESU1FTlNJT05fUFJPTVBUX1ZFUlNJT04QBBIZChVSRVdBUkRfRElNRU5TSU9OX0tJTkQQBRIjCh9SRVdBUkRfRElNRU5TSU9OX0VYUEVSSU1FTlRfQVJNEAYqtAEKDFJvbGxvdXRTdGFnZRIdChlST0xMT1VUX1NUQUdFX1VOU1BFQ0lGSUVEEAASHAoYUk9MTE9VVF9TVEFHRV9SRUdJU1RFUkVEEAESGAoUUk9MTE9VVF9TVEFHRV9TSEFET1cQAhIYChRST0xMT1VUX1NUQUdFX0NBTkFSWRADEhgKFFJPTExPVVRfU1RBR0VfQUNUSVZFEAQSGQoVUk9MTE9VVF9TVEFHRV9SRVRJUkVEEAUy4QUKDEFkbWluU2VydmljZRJeCg9SZXdhcmRBbmFseXRpY3MSIy5vby5hZG1pbi52MS5SZXdhcmRBbmFseXRpY3NSZXF1ZXN0GiQub28uYWRtaW4udjEuUmV3YXJkQW5hbHl0aWNzUmVzcG9uc2UiABJPCgpMaXN0TW9kZWxzEh4ub28uYWRtaW4udjEuTGlzdE1vZGVsc1JlcXVlc3QaHy5vby5hZG1pbi52MS5MaXN0TW9kZWxzUmVzcG9uc2UiABJVCgxHZXRNb2RlbENhcmQSIC5vby5hZG1pbi52MS5HZXRNb2RlbENhcmRSZXF1ZXN0GiEub28uYWRtaW4udjEuR2V0TW9kZWxDYXJkUmVzcG9uc2UiABJVCgxMaXN0Um9sbG91dHMSIC5vby5hZG1pbi52MS5MaXN0Um9sbG91dHNSZXF1ZXN0GiEub28uYWRtaW4udjEuTGlzdFJvbGxvdXRzUmVzcG9uc2UiABJeCg9MaXN0RGVhZExldHRlcnMSIy5vby5hZG1pbi52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GiQub28uYWRtaW4udjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2UiABJkChFSZXBsYXlEZWFkTGV0dGVycxIlLm9vLmFkbWluLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBomLm9vLmFkbWluLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2UiABJeCg9JbnNwZWN0RmVhdHVyZXMSIy5vby5hZG1pbi52MS5JbnNwZWN0RmVhdHVyZXNSZXF1ZXN0GiQub28uYWRtaW4udjEuSW5zcGVjdEZlYXR1cmVzUmVzcG9uc2UiABJMCglFcmFzZVVzZXISHS5vby5hZG1pbi52MS5FcmFzZVVzZXJSZXF1ZXN0Gh4ub28uYWRtaW4udjEuRXJhc2VVc2VyUmVzcG9uc2UiAGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_oo_events_v1_dead_letter, file_oo_features_v1_features]);
+  fileDesc("Chdvby9hZG1pbi92MS9hZG1pbi5wcm90bxILb28uYWRtaW4udjEifQoWUmV3YXJkQW5hbHl0aWNzUmVxdWVzdBIdCgRkYXlzGAEgASgNQgq6SAcqBRjuAigBSACIAQESOwoJZGltZW5zaW9uGAIgASgOMhwub28uYWRtaW4udjEuUmV3YXJkRGltZW5zaW9uQgq6SAeCAQQQASAAQgcKBV9kYXlzIj8KF1Jld2FyZEFuYWx5dGljc1Jlc3BvbnNlEiQKBHJvd3MYASADKAsyFi5vby5hZG1pbi52MS5SZXdhcmRSb3cipwIKCVJld2FyZFJvdxILCgNrZXkYASABKAkSDgoGc2VydmVkGAIgASgEEgwKBGRvbmUYAyABKAQSEQoJZGlzbWlzc2VkGAQgASgEEg8KB3Nub296ZWQYBSABKAQSDwoHaGVscGZ1bBgGIAEoBBITCgtub3RfaGVscGZ1bBgHIAEoBBIVCg1yZWFjdGlvbl9yYXRlGAggASgBEhgKC21lYW5fcmV3YXJkGAkgASgBSACIAQESHAoPbWVhbl9yZXdhcmRfbG93GAogASgBSAGIAQESHQoQbWVhbl9yZXdhcmRfaGlnaBgLIAEoAUgCiAEBQg4KDF9tZWFuX3Jld2FyZEISChBfbWVhbl9yZXdhcmRfbG93QhMKEV9tZWFuX3Jld2FyZF9oaWdoIkgKC1BhZ2VSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY9AMSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiOwoRTGlzdE1vZGVsc1JlcXVlc3QSJgoEcGFnZRgBIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0IlEKEkxpc3RNb2RlbHNSZXNwb25zZRIiCgZtb2RlbHMYASADKAsyEi5vby5hZG1pbi52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQgoFTW9kZWwSDAoEbmFtZRgBIAEoCRIrCgh2ZXJzaW9ucxgCIAMoCzIZLm9vLmFkbWluLnYxLk1vZGVsVmVyc2lvbiJ2CgxNb2RlbFZlcnNpb24SDwoHdmVyc2lvbhgBIAEoCRIUCgxjb250ZW50X2hhc2gYAiABKAkSDwoHYWxpYXNlcxgDIAMoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJMChNHZXRNb2RlbENhcmRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIABEhoKB3ZlcnNpb24YAiABKAlCCbpIBnIEEAEYQCJAChRHZXRNb2RlbENhcmRSZXNwb25zZRIRCgljYXJkX2pzb24YASABKAkSFQoNY2FyZF9tYXJrZG93bhgCIAEoCSJWChNMaXN0Um9sbG91dHNSZXF1ZXN0EhcKBnBvbGljeRgBIAEoCUIHukgEcgIYQBImCgRwYWdlGAIgASgLMhgub28uYWRtaW4udjEuUGFnZVJlcXVlc3QiVwoUTGlzdFJvbGxvdXRzUmVzcG9uc2USJgoIcm9sbG91dHMYASADKAsyFC5vby5hZG1pbi52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKEAgoHUm9sbG91dBIOCgZwb2xpY3kYASABKAkSFgoOcG9saWN5X3ZlcnNpb24YAiABKAkSLQoKZnJvbV9zdGFnZRgDIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIrCgh0b19zdGFnZRgEIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIXCg90cmFmZmljX3BlcmNlbnQYBSABKAESDQoFYWN0b3IYBiABKAkSDgoGcmVhc29uGAcgASgJEhUKDWV2aWRlbmNlX2pzb24YCCABKAkSJgoCYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuIBChBEZWFkTGV0dGVyRmlsdGVyEjkKB3JlYXNvbnMYASADKA4yHi5vby5ldmVudHMudjEuRGVhZExldHRlclJlYXNvbkIIukgFkgECEBASGQoHc3ViamVjdBgCIAEoCUIIukgFcgMYgAISLQoJc2Vlbl9mcm9tGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtzZWVuX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoQaW5jbHVkZV9yZXBsYXllZBgFIAEoCCJvChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0Ei0KBmZpbHRlchgBIAEoCzIdLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXJGaWx0ZXISJgoEcGFnZRgCIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0ImEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEi0KDGRlYWRfbGV0dGVycxgBIAMoCzIXLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrIDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEg8KB3N1YmplY3QYAiABKAkSFwoPc3RyZWFtX3NlcXVlbmNlGAMgASgEEhIKCmRlbGl2ZXJpZXMYBCABKA0SLgoGcmVhc29uGAUgASgOMh4ub28uZXZlbnRzLnYxLkRlYWRMZXR0ZXJSZWFzb24SDQoFZXJyb3IYBiABKAkSDAoEZGF0YRgHIAEoDBI1CgdoZWFkZXJzGAggAygLMiQub28uYWRtaW4udjEuRGVhZExldHRlci5IZWFkZXJzRW50cnkSMQoNZmlyc3Rfc2Vlbl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9zZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXBsYXllZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZXZlbnRfaWQYDCABKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihAEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CgZmaWx0ZXIYASABKAsyHS5vby5hZG1pbi52MS5EZWFkTGV0dGVyRmlsdGVyQga6SAPIAQESDwoHZHJ5X3J1bhgCIAEoCBIgCg5tYXhfcGVyX3NlY29uZBgDIAEoDUIIukgFKgMYkE4iPgoZUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZRIPCgdtYXRjaGVkGAEgASgEEhAKCHJlcGxheWVkGAIgASgEImAKFkluc3BlY3RGZWF0dXJlc1JlcXVlc3QSGwoHdXNlcl9pZBgBIAEoCUIKukgHcgUQASiAARIpCgVhc19vZhgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijAEKF0luc3BlY3RGZWF0dXJlc1Jlc3BvbnNlEjQKDmZlYXR1cmVfdmFsdWVzGAEgAygLMhwub28uZmVhdHVyZXMudjEuRmVhdHVyZVZhbHVlEjsKFXBlcnNvbl9mZWF0dXJlX3ZhbHVlcxgCIAMoCzIcLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVWYWx1ZSJLChBFcmFzZVVzZXJSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCrpIB3IFEAEogAESGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGPQDImIKEUVyYXNlVXNlclJlc3BvbnNlEhQKDHJvd3NfcmVtb3ZlZBgBIAEoBBI3ChRzdHJlYW1zX2NsZWFuX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKkAQoVUHV0RXhwZXJpbWVudHNSZXF1ZXN0EiUKEGRlZmluaXRpb25zX2pzb24YASABKAlCC7pICHIGEAEogIAgEhwKFGV4cGVjdGVkX3ByZXZpb3VzX2lkGAIgASgNEhkKBWFjdG9yGAMgASgJQgq6SAdyBRABGIABEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AxIPCgdkcnlfcnVuGAUgASgIIkEKFlB1dEV4cGVyaW1lbnRzUmVzcG9uc2USJwoDc2V0GAEgASgLMhoub28uYWRtaW4udjEuRXhwZXJpbWVudFNldCJAChZMaXN0RXhwZXJpbWVudHNSZXF1ZXN0EiYKBHBhZ2UYASABKAsyGC5vby5hZG1pbi52MS5QYWdlUmVxdWVzdCKJAQoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKwoHY3VycmVudBgBIAEoCzIaLm9vLmFkbWluLnYxLkV4cGVyaW1lbnRTZXQSKAoEc2V0cxgCIAMoCzIaLm9vLmFkbWluLnYxLkV4cGVyaW1lbnRTZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJIrIBCg1FeHBlcmltZW50U2V0EgoKAmlkGAEgASgNEhMKC3ByZXZpb3VzX2lkGAIgASgNEg8KB3ZlcnNpb24YAyABKAkSGAoQZGVmaW5pdGlvbnNfanNvbhgEIAEoCRINCgVhY3RvchgFIAEoCRIOCgZjYWxsZXIYBiABKAkSDgoGcmVhc29uGAcgASgJEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJvChpHZXRFeHBlcmltZW50UmVwb3J0UmVxdWVzdBIdCgpleHBlcmltZW50GAEgASgJQgm6SAZyBBABGEASGAoHdmVyc2lvbhgCIAEoCUIHukgEcgIYQBIYCgdjb250cm9sGAMgASgJQge6SARyAhhAIvUBChtHZXRFeHBlcmltZW50UmVwb3J0UmVzcG9uc2USEgoKZXhwZXJpbWVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2NvbnRyb2wYAyABKAkSJAoEYXJtcxgEIAMoCzIWLm9vLmFkbWluLnYxLkFybUNvdW50cxIeChZwZW9wbGVfaW5fc2V2ZXJhbF9hcm1zGAUgASgEEi4KDHNhbXBsZV9yYXRpbxgGIAEoCzIYLm9vLmFkbWluLnYxLlNhbXBsZVJhdGlvEioKB21ldHJpY3MYByADKAsyGS5vby5hZG1pbi52MS5NZXRyaWNSZXBvcnQicQoJQXJtQ291bnRzEgsKA2FybRgBIAEoCRINCgVzaGFyZRgCIAEoARIOCgZwZW9wbGUYAyABKAQSEQoJZGVjaXNpb25zGAQgASgEEg8KB3Jld2FyZHMYBSABKAQSFAoMcmV3YXJkX21pbGxpGAYgASgSIkEKC1NhbXBsZVJhdGlvEhIKCmNoaV9zcXVhcmUYASABKAESDwoHcF92YWx1ZRgCIAEoARINCgVhbGFybRgDIAEoCCKCAQoMTWV0cmljUmVwb3J0Eg4KBm1ldHJpYxgBIAEoCRIMCgR1bml0GAIgASgJEiMKBW1lYW5zGAMgAygLMhQub28uYWRtaW4udjEuQXJtTWVhbhIvCgtjb21wYXJpc29ucxgEIAMoCzIaLm9vLmFkbWluLnYxLkFybUNvbXBhcmlzb24iWwoHQXJtTWVhbhILCgNhcm0YASABKAkSEQoEbWVhbhgCIAEoAUgAiAEBEicKCGludGVydmFsGAMgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWxCBwoFX21lYW4iowEKDUFybUNvbXBhcmlzb24SCwoDYXJtGAEgASgJEiwKCGFic29sdXRlGAIgASgLMhoub28uYWRtaW4udjEuQXJtRGlmZmVyZW5jZRIsCghyZWxhdGl2ZRgDIAEoCzIaLm9vLmFkbWluLnYxLkFybURpZmZlcmVuY2USKQoJZGlyZWN0aW9uGAQgASgOMhYub28uYWRtaW4udjEuRGlyZWN0aW9uIokBCg1Bcm1EaWZmZXJlbmNlEg0KBXZhbHVlGAEgASgBEhYKDnN0YW5kYXJkX2Vycm9yGAIgASgBEiQKBWZpeGVkGAMgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWwSKwoMYWx3YXlzX3ZhbGlkGAQgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWwiKAoISW50ZXJ2YWwSDQoFbG93ZXIYASABKAESDQoFdXBwZXIYAiABKAEq6wEKD1Jld2FyZERpbWVuc2lvbhIgChxSRVdBUkRfRElNRU5TSU9OX1VOU1BFQ0lGSUVEEAASGAoUUkVXQVJEX0RJTUVOU0lPTl9EQVkQARIbChdSRVdBUkRfRElNRU5TSU9OX1BPTElDWRACEhoKFlJFV0FSRF9ESU1FTlNJT05fTU9ERUwQAxIjCh9SRVdBUkRfRElNRU5TSU9OX1BST01QVF9WRVJTSU9OEAQSGQoVUkVXQVJEX0RJTUVOU0lPTl9LSU5EEAUSIwofUkVXQVJEX0RJTUVOU0lPTl9FWFBFUklNRU5UX0FSTRAGKrQBCgxSb2xsb3V0U3RhZ2USHQoZUk9MTE9VVF9TVEFHRV9VTlNQRUNJRklFRBAAEhwKGFJPTExPVVRfU1RBR0VfUkVHSVNURVJFRBABEhgKFFJPTExPVVRfU1RBR0VfU0hBRE9XEAISGAoUUk9MTE9VVF9TVEFHRV9DQU5BUlkQAxIYChRST0xMT1VUX1NUQUdFX0FDVElWRRAEEhkKFVJPTExPVVRfU1RBR0VfUkVUSVJFRBAFKmgKCURpcmVjdGlvbhIZChVESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIUChBESVJFQ1RJT05fQkVUVEVSEAESEwoPRElSRUNUSU9OX1dPUlNFEAISFQoRRElSRUNUSU9OX1VOQ0xFQVIQAzKKCAoMQWRtaW5TZXJ2aWNlEl4KD1Jld2FyZEFuYWx5dGljcxIjLm9vLmFkbWluLnYxLlJld2FyZEFuYWx5dGljc1JlcXVlc3QaJC5vby5hZG1pbi52MS5SZXdhcmRBbmFseXRpY3NSZXNwb25zZSIAEk8KCkxpc3RNb2RlbHMSHi5vby5hZG1pbi52MS5MaXN0TW9kZWxzUmVxdWVzdBofLm9vLmFkbWluLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIAElUKDEdldE1vZGVsQ2FyZBIgLm9vLmFkbWluLnYxLkdldE1vZGVsQ2FyZFJlcXVlc3QaIS5vby5hZG1pbi52MS5HZXRNb2RlbENhcmRSZXNwb25zZSIAElUKDExpc3RSb2xsb3V0cxIgLm9vLmFkbWluLnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaIS5vby5hZG1pbi52MS5MaXN0Um9sbG91dHNSZXNwb25zZSIAEl4KD0xpc3REZWFkTGV0dGVycxIjLm9vLmFkbWluLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJC5vby5hZG1pbi52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZSIAEmQKEVJlcGxheURlYWRMZXR0ZXJzEiUub28uYWRtaW4udjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0GiYub28uYWRtaW4udjEuUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZSIAEl4KD0luc3BlY3RGZWF0dXJlcxIjLm9vLmFkbWluLnYxLkluc3BlY3RGZWF0dXJlc1JlcXVlc3QaJC5vby5hZG1pbi52MS5JbnNwZWN0RmVhdHVyZXNSZXNwb25zZSIAEkwKCUVyYXNlVXNlchIdLm9vLmFkbWluLnYxLkVyYXNlVXNlclJlcXVlc3QaHi5vby5hZG1pbi52MS5FcmFzZVVzZXJSZXNwb25zZSIAElsKDlB1dEV4cGVyaW1lbnRzEiIub28uYWRtaW4udjEuUHV0RXhwZXJpbWVudHNSZXF1ZXN0GiMub28uYWRtaW4udjEuUHV0RXhwZXJpbWVudHNSZXNwb25zZSIAEl4KD0xpc3RFeHBlcmltZW50cxIjLm9vLmFkbWluLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaJC5vby5hZG1pbi52MS5MaXN0RXhwZXJpbWVudHNSZXNwb25zZSIAEmoKE0dldEV4cGVyaW1lbnRSZXBvcnQSJy5vby5hZG1pbi52MS5HZXRFeHBlcmltZW50UmVwb3J0UmVxdWVzdBooLm9vLmFkbWluLnYxLkdldEV4cGVyaW1lbnRSZXBvcnRSZXNwb25zZSIAYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_oo_events_v1_dead_letter, file_oo_features_v1_features]);
 
 /**
  * Asks what people did with their tips.
@@ -878,6 +878,581 @@ export const EraseUserResponseSchema: GenMessage<EraseUserResponse> = /*@__PURE_
   messageDesc(file_oo_admin_v1_admin, 22);
 
 /**
+ * Asks to put experiments in force.
+ *
+ * @generated from message oo.admin.v1.PutExperimentsRequest
+ */
+export type PutExperimentsRequest = Message<"oo.admin.v1.PutExperimentsRequest"> & {
+  /**
+   * All experiments and holdouts as JSON: `{"experiments": [], "holdouts": []}`. Required.
+   *
+   * @generated from field: string definitions_json = 1;
+   */
+  definitionsJson: string;
+
+  /**
+   * Id of the set that is replaced: whoever has not seen the newest is refused with `FAILED_PRECONDITION`. Zero: there
+   * was none yet.
+   *
+   * @generated from field: uint32 expected_previous_id = 2;
+   */
+  expectedPreviousId: number;
+
+  /**
+   * Who does it. Required.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * Why, without personal data. Required.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Only check.
+   *
+   * @generated from field: bool dry_run = 5;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message oo.admin.v1.PutExperimentsRequest.
+ * Use `create(PutExperimentsRequestSchema)` to create a new message.
+ */
+export const PutExperimentsRequestSchema: GenMessage<PutExperimentsRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 23);
+
+/**
+ * Experiments that were put in force.
+ *
+ * @generated from message oo.admin.v1.PutExperimentsResponse
+ */
+export type PutExperimentsResponse = Message<"oo.admin.v1.PutExperimentsResponse"> & {
+  /**
+   * The set. In a dry run as it would be, without a time.
+   *
+   * @generated from field: oo.admin.v1.ExperimentSet set = 1;
+   */
+  set?: ExperimentSet | undefined;
+};
+
+/**
+ * Describes the message oo.admin.v1.PutExperimentsResponse.
+ * Use `create(PutExperimentsResponseSchema)` to create a new message.
+ */
+export const PutExperimentsResponseSchema: GenMessage<PutExperimentsResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 24);
+
+/**
+ * Asks for sets of experiments.
+ *
+ * @generated from message oo.admin.v1.ListExperimentsRequest
+ */
+export type ListExperimentsRequest = Message<"oo.admin.v1.ListExperimentsRequest"> & {
+  /**
+   * Which page.
+   *
+   * @generated from field: oo.admin.v1.PageRequest page = 1;
+   */
+  page?: PageRequest | undefined;
+};
+
+/**
+ * Describes the message oo.admin.v1.ListExperimentsRequest.
+ * Use `create(ListExperimentsRequestSchema)` to create a new message.
+ */
+export const ListExperimentsRequestSchema: GenMessage<ListExperimentsRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 25);
+
+/**
+ * Sets of experiments.
+ *
+ * @generated from message oo.admin.v1.ListExperimentsResponse
+ */
+export type ListExperimentsResponse = Message<"oo.admin.v1.ListExperimentsResponse"> & {
+  /**
+   * The set in force. Absent: none was ever put.
+   *
+   * @generated from field: oo.admin.v1.ExperimentSet current = 1;
+   */
+  current?: ExperimentSet | undefined;
+
+  /**
+   * One page of all sets, newest first. It ends early where sets are large.
+   *
+   * @generated from field: repeated oo.admin.v1.ExperimentSet sets = 2;
+   */
+  sets: ExperimentSet[];
+
+  /**
+   * Empty: this was the last page.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message oo.admin.v1.ListExperimentsResponse.
+ * Use `create(ListExperimentsResponseSchema)` to create a new message.
+ */
+export const ListExperimentsResponseSchema: GenMessage<ListExperimentsResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 26);
+
+/**
+ * All experiments from one moment on. Never changes, but that people who are erased are taken out of `forced`.
+ *
+ * @generated from message oo.admin.v1.ExperimentSet
+ */
+export type ExperimentSet = Message<"oo.admin.v1.ExperimentSet"> & {
+  /**
+   * Counted from 1.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * The set before. Zero: it was the first.
+   *
+   * @generated from field: uint32 previous_id = 2;
+   */
+  previousId: number;
+
+  /**
+   * Digest of what the definitions say, however they are written.
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+
+  /**
+   * The definitions as JSON.
+   *
+   * @generated from field: string definitions_json = 4;
+   */
+  definitionsJson: string;
+
+  /**
+   * Who put it, by their own words.
+   *
+   * @generated from field: string actor = 5;
+   */
+  actor: string;
+
+  /**
+   * Name of the key that was used. `anonymous`: no keys were configured.
+   *
+   * @generated from field: string caller = 6;
+   */
+  caller: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 8;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message oo.admin.v1.ExperimentSet.
+ * Use `create(ExperimentSetSchema)` to create a new message.
+ */
+export const ExperimentSetSchema: GenMessage<ExperimentSet> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 27);
+
+/**
+ * Asks for a report on an experiment.
+ *
+ * @generated from message oo.admin.v1.GetExperimentReportRequest
+ */
+export type GetExperimentReportRequest = Message<"oo.admin.v1.GetExperimentReportRequest"> & {
+  /**
+   * The experiment's key. Required.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * Its version. Empty: the one that was put in force last.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * The arm that the others are compared with. Empty: the first one.
+   *
+   * @generated from field: string control = 3;
+   */
+  control: string;
+};
+
+/**
+ * Describes the message oo.admin.v1.GetExperimentReportRequest.
+ * Use `create(GetExperimentReportRequestSchema)` to create a new message.
+ */
+export const GetExperimentReportRequestSchema: GenMessage<GetExperimentReportRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 28);
+
+/**
+ * A report on an experiment. Over those who were drawn, not forced, and had a decision.
+ *
+ * @generated from message oo.admin.v1.GetExperimentReportResponse
+ */
+export type GetExperimentReportResponse = Message<"oo.admin.v1.GetExperimentReportResponse"> & {
+  /**
+   * The experiment's key.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * The arm that the others are compared with.
+   *
+   * @generated from field: string control = 3;
+   */
+  control: string;
+
+  /**
+   * The arms in the order of the definition.
+   *
+   * @generated from field: repeated oo.admin.v1.ArmCounts arms = 4;
+   */
+  arms: ArmCounts[];
+
+  /**
+   * People who were found in more than one arm. They are counted nowhere else; more than a few make the rest doubtful.
+   *
+   * @generated from field: uint64 people_in_several_arms = 5;
+   */
+  peopleInSeveralArms: bigint;
+
+  /**
+   * Whether the arms got the share of people that they should have.
+   *
+   * @generated from field: oo.admin.v1.SampleRatio sample_ratio = 6;
+   */
+  sampleRatio?: SampleRatio | undefined;
+
+  /**
+   * What the arms are compared by.
+   *
+   * @generated from field: repeated oo.admin.v1.MetricReport metrics = 7;
+   */
+  metrics: MetricReport[];
+};
+
+/**
+ * Describes the message oo.admin.v1.GetExperimentReportResponse.
+ * Use `create(GetExperimentReportResponseSchema)` to create a new message.
+ */
+export const GetExperimentReportResponseSchema: GenMessage<GetExperimentReportResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 29);
+
+/**
+ * What people did in an arm.
+ *
+ * @generated from message oo.admin.v1.ArmCounts
+ */
+export type ArmCounts = Message<"oo.admin.v1.ArmCounts"> & {
+  /**
+   * The arm's key.
+   *
+   * @generated from field: string arm = 1;
+   */
+  arm: string;
+
+  /**
+   * The share of the people that it should have, 0 to 1.
+   *
+   * @generated from field: double share = 2;
+   */
+  share: number;
+
+  /**
+   * People.
+   *
+   * @generated from field: uint64 people = 3;
+   */
+  people: bigint;
+
+  /**
+   * Their decisions.
+   *
+   * @generated from field: uint64 decisions = 4;
+   */
+  decisions: bigint;
+
+  /**
+   * Decisions that anything came of.
+   *
+   * @generated from field: uint64 rewards = 5;
+   */
+  rewards: bigint;
+
+  /**
+   * Sum of the rewards, in thousandths.
+   *
+   * @generated from field: sint64 reward_milli = 6;
+   */
+  rewardMilli: bigint;
+};
+
+/**
+ * Describes the message oo.admin.v1.ArmCounts.
+ * Use `create(ArmCountsSchema)` to create a new message.
+ */
+export const ArmCountsSchema: GenMessage<ArmCounts> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 30);
+
+/**
+ * A test of the shares that the arms got.
+ *
+ * @generated from message oo.admin.v1.SampleRatio
+ */
+export type SampleRatio = Message<"oo.admin.v1.SampleRatio"> & {
+  /**
+   * Pearson's chi-square. Infinite: somebody is in an arm that nobody is drawn into.
+   *
+   * @generated from field: double chi_square = 1;
+   */
+  chiSquare: number;
+
+  /**
+   * The probability of shares as uneven as these, 0 to 1.
+   *
+   * @generated from field: double p_value = 2;
+   */
+  pValue: number;
+
+  /**
+   * Something keeps people out of an arm or brings them in: no comparison of these arms can be trusted.
+   *
+   * @generated from field: bool alarm = 3;
+   */
+  alarm: boolean;
+};
+
+/**
+ * Describes the message oo.admin.v1.SampleRatio.
+ * Use `create(SampleRatioSchema)` to create a new message.
+ */
+export const SampleRatioSchema: GenMessage<SampleRatio> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 31);
+
+/**
+ * What the arms did by one measure.
+ *
+ * @generated from message oo.admin.v1.MetricReport
+ */
+export type MetricReport = Message<"oo.admin.v1.MetricReport"> & {
+  /**
+   * The measure's name, for example `reward_per_decision`.
+   *
+   * @generated from field: string metric = 1;
+   */
+  metric: string;
+
+  /**
+   * The unit of all means and differences.
+   *
+   * @generated from field: string unit = 2;
+   */
+  unit: string;
+
+  /**
+   * Every arm.
+   *
+   * @generated from field: repeated oo.admin.v1.ArmMean means = 3;
+   */
+  means: ArmMean[];
+
+  /**
+   * Every arm but the control.
+   *
+   * @generated from field: repeated oo.admin.v1.ArmComparison comparisons = 4;
+   */
+  comparisons: ArmComparison[];
+};
+
+/**
+ * Describes the message oo.admin.v1.MetricReport.
+ * Use `create(MetricReportSchema)` to create a new message.
+ */
+export const MetricReportSchema: GenMessage<MetricReport> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 32);
+
+/**
+ * The mean of an arm.
+ *
+ * @generated from message oo.admin.v1.ArmMean
+ */
+export type ArmMean = Message<"oo.admin.v1.ArmMean"> & {
+  /**
+   * The arm's key.
+   *
+   * @generated from field: string arm = 1;
+   */
+  arm: string;
+
+  /**
+   * The mean. Absent: there is nothing to take it of.
+   *
+   * @generated from field: optional double mean = 2;
+   */
+  mean?: number | undefined;
+
+  /**
+   * For one look, at a time that was set beforehand. Absent: too few people.
+   *
+   * @generated from field: oo.admin.v1.Interval interval = 3;
+   */
+  interval?: Interval | undefined;
+};
+
+/**
+ * Describes the message oo.admin.v1.ArmMean.
+ * Use `create(ArmMeanSchema)` to create a new message.
+ */
+export const ArmMeanSchema: GenMessage<ArmMean> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 33);
+
+/**
+ * An arm beside the control.
+ *
+ * @generated from message oo.admin.v1.ArmComparison
+ */
+export type ArmComparison = Message<"oo.admin.v1.ArmComparison"> & {
+  /**
+   * The arm's key.
+   *
+   * @generated from field: string arm = 1;
+   */
+  arm: string;
+
+  /**
+   * The arm less the control. Absent: too few people.
+   *
+   * @generated from field: oo.admin.v1.ArmDifference absolute = 2;
+   */
+  absolute?: ArmDifference | undefined;
+
+  /**
+   * The same in parts of the control's mean. Absent also where that may be 0.
+   *
+   * @generated from field: oo.admin.v1.ArmDifference relative = 3;
+   */
+  relative?: ArmDifference | undefined;
+
+  /**
+   * What the always-valid interval of the absolute difference says.
+   *
+   * @generated from field: oo.admin.v1.Direction direction = 4;
+   */
+  direction: Direction;
+};
+
+/**
+ * Describes the message oo.admin.v1.ArmComparison.
+ * Use `create(ArmComparisonSchema)` to create a new message.
+ */
+export const ArmComparisonSchema: GenMessage<ArmComparison> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 34);
+
+/**
+ * A difference between two arms.
+ *
+ * @generated from message oo.admin.v1.ArmDifference
+ */
+export type ArmDifference = Message<"oo.admin.v1.ArmDifference"> & {
+  /**
+   * The difference.
+   *
+   * @generated from field: double value = 1;
+   */
+  value: number;
+
+  /**
+   * Its standard error.
+   *
+   * @generated from field: double standard_error = 2;
+   */
+  standardError: number;
+
+  /**
+   * For one look, at a time that was set beforehand.
+   *
+   * @generated from field: oo.admin.v1.Interval fixed = 3;
+   */
+  fixed?: Interval | undefined;
+
+  /**
+   * For any number of looks. Absent: too few people.
+   *
+   * @generated from field: oo.admin.v1.Interval always_valid = 4;
+   */
+  alwaysValid?: Interval | undefined;
+};
+
+/**
+ * Describes the message oo.admin.v1.ArmDifference.
+ * Use `create(ArmDifferenceSchema)` to create a new message.
+ */
+export const ArmDifferenceSchema: GenMessage<ArmDifference> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 35);
+
+/**
+ * An interval. All intervals of a metric miss the truth in 5 % of experiments at most, shared among the comparisons.
+ *
+ * @generated from message oo.admin.v1.Interval
+ */
+export type Interval = Message<"oo.admin.v1.Interval"> & {
+  /**
+   * Lower end.
+   *
+   * @generated from field: double lower = 1;
+   */
+  lower: number;
+
+  /**
+   * Upper end.
+   *
+   * @generated from field: double upper = 2;
+   */
+  upper: number;
+};
+
+/**
+ * Describes the message oo.admin.v1.Interval.
+ * Use `create(IntervalSchema)` to create a new message.
+ */
+export const IntervalSchema: GenMessage<Interval> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 36);
+
+/**
  * What reward analytics are broken down by.
  *
  * @generated from enum oo.admin.v1.RewardDimension
@@ -1009,6 +1584,54 @@ export const RolloutStageSchema: GenEnum<RolloutStage> = /*@__PURE__*/
   enumDesc(file_oo_admin_v1_admin, 1);
 
 /**
+ * What a comparison says of an arm.
+ *
+ * @generated from enum oo.admin.v1.Direction
+ */
+export const Direction = {
+  /**
+   * Not said. Never sent.
+   *
+   * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is better than the control.
+   *
+   * @generated from enum value: DIRECTION_BETTER = 1;
+   */
+  BETTER: 1,
+
+  /**
+   * It is worse than the control.
+   *
+   * @generated from enum value: DIRECTION_WORSE = 2;
+   */
+  WORSE: 2,
+
+  /**
+   * It cannot be told yet.
+   *
+   * @generated from enum value: DIRECTION_UNCLEAR = 3;
+   */
+  UNCLEAR: 3,
+} as const;
+
+/**
+ * What a comparison says of an arm.
+ *
+ * @generated from enum oo.admin.v1.Direction
+ */
+export type Direction = (typeof Direction)[keyof typeof Direction] | UnknownEnum;
+
+/**
+ * Describes the enum oo.admin.v1.Direction.
+ */
+export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
+  enumDesc(file_oo_admin_v1_admin, 2);
+
+/**
  * Looks into what was learnt, and keeps it in order.
  *
  * @generated from service oo.admin.v1.AdminService
@@ -1093,6 +1716,36 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof EraseUserRequestSchema;
     output: typeof EraseUserResponseSchema;
+  },
+  /**
+   * Replaces the experiments by others, all at once. What is wrong with them is named field by field.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.PutExperiments
+   */
+  putExperiments: {
+    methodKind: "unary";
+    input: typeof PutExperimentsRequestSchema;
+    output: typeof PutExperimentsResponseSchema;
+  },
+  /**
+   * The experiments in force, and all sets there ever were, newest first.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.ListExperiments
+   */
+  listExperiments: {
+    methodKind: "unary";
+    input: typeof ListExperimentsRequestSchema;
+    output: typeof ListExperimentsResponseSchema;
+  },
+  /**
+   * What people did in each arm of an experiment, and how the arms differ.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.GetExperimentReport
+   */
+  getExperimentReport: {
+    methodKind: "unary";
+    input: typeof GetExperimentReportRequestSchema;
+    output: typeof GetExperimentReportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_oo_admin_v1_admin, 0);

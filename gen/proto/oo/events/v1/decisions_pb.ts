@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oo/events/v1/decisions.proto.
  */
 export const file_oo_events_v1_decisions: GenFile = /*@__PURE__*/
-  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEimwcKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEASHwoOdmVjdG9yX3ZlcnNpb24YESABKAlCB7pIBHICGEASMgoKc3RhdGlzdGljcxgSIAEoCzIeLm9vLmV2ZW50cy52MS5MaW5lYXJTdGF0aXN0aWNzEiIKDXBvcHVsYXRpb25faWQYEyABKAlCC7pICNgBAXIDsAEBOqYBukiIARqFAQofdGlwX3Njb3JlZC50aXBfYW1vbmdfY2FuZGlkYXRlcxIudGlwX2lkIG11c3QgYmUgdGhlIGlkIG9mIG9uZSBvZiB0aGUgY2FuZGlkYXRlcxoydGhpcy5jYW5kaWRhdGVzLmV4aXN0cyhjLCBjLnRpcF9pZCA9PSB0aGlzLnRpcF9pZCmKtRgWChRkZWNpc2lvbnMudGlwLnNjb3JlZCJ4ChBMaW5lYXJTdGF0aXN0aWNzEg0KBWNvdW50GAEgASgEEhYKAnh4GAIgAygSQgq6SAeSAQQQgIECEhUKAnh5GAMgAygSQgm6SAaSAQMQgAISDgoGcmV3YXJkGAQgASgSEhYKDnJld2FyZF9zcXVhcmVkGAUgASgEIrACCg9TY29yZWRDYW5kaWRhdGUSGgoGdGlwX2lkGAEgASgJQgq6SAdyBRABKIABEiMKBGtpbmQYAiABKA4yFS5vby5ldmVudHMudjEuVGlwS2luZBInCgZzb3VyY2UYAyABKA4yFy5vby5ldmVudHMudjEuVGlwU291cmNlEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIfCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIHukgEcgIYQBIZCgd0YXNrX2lkGAYgASgJQgi6SAVyAyiAARIZCgZ2ZWN0b3IYByADKBFCCbpIBpIBAxCAAhIWCgVzY29yZRgIIAEoAUIHukgEEgJAARIrCgpwcm9wZW5zaXR5GAkgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACKUAQoURXhwZXJpbWVudEFzc2lnbm1lbnQSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASFgoDYXJtGAMgASgJQgm6SAZyBBABGEASKwoKcHJvcGVuc2l0eRgEIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAAAingMKDFRpcEdlbmVyYXRlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASMgoEdGlwcxgDIAMoCzIaLm9vLmV2ZW50cy52MS5HZW5lcmF0ZWRUaXBCCLpIBZIBAhAKEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIhCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIJukgGcgQQARhAEioKC3Byb21wdF9oYXNoGAYgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSFQoNcHJvbXB0X3Rva2VucxgHIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoDRI5CgxkZWdyYWRhdGlvbnMYCSADKA4yGS5vby5ldmVudHMudjEuRGVncmFkYXRpb25CCLpIBZIBAhAQEikKGHJlcXVlc3RlZF9wcm9tcHRfdmVyc2lvbhgKIAEoCUIHukgEcgIYQDodirUYGQoXZGVjaXNpb25zLnRpcC5nZW5lcmF0ZWQitwEKDEdlbmVyYXRlZFRpcBIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESLwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kQgq6SAeCAQQQASAAEjMKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2VCCrpIB4IBBBABIAASJQoKc2lnbmFsX2lkcxgEIAMoCUIRukgOkgELECAiB3IFEAEogAFiBnByb3RvMw", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
+  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEi4QcKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEASHwoOdmVjdG9yX3ZlcnNpb24YESABKAlCB7pIBHICGEASMgoKc3RhdGlzdGljcxgSIAEoCzIeLm9vLmV2ZW50cy52MS5MaW5lYXJTdGF0aXN0aWNzEiIKDXBvcHVsYXRpb25faWQYEyABKAlCC7pICNgBAXIDsAEBEkQKEmZvcmNlZF9leHBlcmltZW50cxgUIAMoCzIeLm9vLmV2ZW50cy52MS5Gb3JjZWRFeHBlcmltZW50Qgi6SAWSAQIQQDqmAbpIiAEahQEKH3RpcF9zY29yZWQudGlwX2Ftb25nX2NhbmRpZGF0ZXMSLnRpcF9pZCBtdXN0IGJlIHRoZSBpZCBvZiBvbmUgb2YgdGhlIGNhbmRpZGF0ZXMaMnRoaXMuY2FuZGlkYXRlcy5leGlzdHMoYywgYy50aXBfaWQgPT0gdGhpcy50aXBfaWQpirUYFgoUZGVjaXNpb25zLnRpcC5zY29yZWQieAoQTGluZWFyU3RhdGlzdGljcxINCgVjb3VudBgBIAEoBBIWCgJ4eBgCIAMoEkIKukgHkgEEEICBAhIVCgJ4eRgDIAMoEkIJukgGkgEDEIACEg4KBnJld2FyZBgEIAEoEhIWCg5yZXdhcmRfc3F1YXJlZBgFIAEoBCKwAgoPU2NvcmVkQ2FuZGlkYXRlEhoKBnRpcF9pZBgBIAEoCUIKukgHcgUQASiAARIjCgRraW5kGAIgASgOMhUub28uZXZlbnRzLnYxLlRpcEtpbmQSJwoGc291cmNlGAMgASgOMhcub28uZXZlbnRzLnYxLlRpcFNvdXJjZRIXCgVtb2RlbBgEIAEoCUIIukgFcgMYgAESHwoOcHJvbXB0X3ZlcnNpb24YBSABKAlCB7pIBHICGEASGQoHdGFza19pZBgGIAEoCUIIukgFcgMogAESGQoGdmVjdG9yGAcgAygRQgm6SAaSAQMQgAISFgoFc2NvcmUYCCABKAFCB7pIBBICQAESKwoKcHJvcGVuc2l0eRgJIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAAAilAEKFEV4cGVyaW1lbnRBc3NpZ25tZW50Eh0KCmV4cGVyaW1lbnQYASABKAlCCbpIBnIEEAEYQBIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhhAEhYKA2FybRgDIAEoCUIJukgGcgQQARhAEisKCnByb3BlbnNpdHkYBCABKAFCF7pIFBISGQAAAAAAAPA/IQAAAAAAAAAAImMKEEZvcmNlZEV4cGVyaW1lbnQSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASFgoDYXJtGAMgASgJQgm6SAZyBBABGEAipwQKDFRpcEdlbmVyYXRlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASMgoEdGlwcxgDIAMoCzIaLm9vLmV2ZW50cy52MS5HZW5lcmF0ZWRUaXBCCLpIBZIBAhAKEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIhCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIJukgGcgQQARhAEioKC3Byb21wdF9oYXNoGAYgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSFQoNcHJvbXB0X3Rva2VucxgHIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoDRI5CgxkZWdyYWRhdGlvbnMYCSADKA4yGS5vby5ldmVudHMudjEuRGVncmFkYXRpb25CCLpIBZIBAhAQEikKGHJlcXVlc3RlZF9wcm9tcHRfdmVyc2lvbhgKIAEoCUIHukgEcgIYQBJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASRAoSZm9yY2VkX2V4cGVyaW1lbnRzGAwgAygLMh4ub28uZXZlbnRzLnYxLkZvcmNlZEV4cGVyaW1lbnRCCLpIBZIBAhBAOh2KtRgZChdkZWNpc2lvbnMudGlwLmdlbmVyYXRlZCK3AQoMR2VuZXJhdGVkVGlwEhoKBnRpcF9pZBgBIAEoCUIKukgHcgUQASiAARIvCgRraW5kGAIgASgOMhUub28uZXZlbnRzLnYxLlRpcEtpbmRCCrpIB4IBBBABIAASMwoGc291cmNlGAMgASgOMhcub28uZXZlbnRzLnYxLlRpcFNvdXJjZUIKukgHggEEEAEgABIlCgpzaWduYWxfaWRzGAQgAygJQhG6SA6SAQsQICIHcgUQASiAAWIGcHJvdG8z", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
 
 /**
  * A `Score` was answered: which tip, out of which, with which probability, and why. The envelope's `event_id` is the
@@ -160,6 +160,13 @@ export type TipScored = Message<"oo.events.v1.TipScored"> & {
    * @generated from field: string population_id = 19;
    */
   populationId: string;
+
+  /**
+   * The arms that the person was put into by hand: no part of any comparison. Empty: none.
+   *
+   * @generated from field: repeated oo.events.v1.ForcedExperiment forced_experiments = 20;
+   */
+  forcedExperiments: ForcedExperiment[];
 };
 
 /**
@@ -338,6 +345,41 @@ export const ExperimentAssignmentSchema: GenMessage<ExperimentAssignment> = /*@_
   messageDesc(file_oo_events_v1_decisions, 3);
 
 /**
+ * An arm of an experiment that a person was put into by hand: there was no draw, so there is no propensity.
+ *
+ * @generated from message oo.events.v1.ForcedExperiment
+ */
+export type ForcedExperiment = Message<"oo.events.v1.ForcedExperiment"> & {
+  /**
+   * The experiment's key.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * The experiment's version.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * The arm's key.
+   *
+   * @generated from field: string arm = 3;
+   */
+  arm: string;
+};
+
+/**
+ * Describes the message oo.events.v1.ForcedExperiment.
+ * Use `create(ForcedExperimentSchema)` to create a new message.
+ */
+export const ForcedExperimentSchema: GenMessage<ForcedExperiment> = /*@__PURE__*/
+  messageDesc(file_oo_events_v1_decisions, 4);
+
+/**
  * A `Generate` was answered: which prompt and model wrote which tips. The texts themselves stay out of events.
  *
  * @generated from message oo.events.v1.TipGenerated
@@ -412,6 +454,21 @@ export type TipGenerated = Message<"oo.events.v1.TipGenerated"> & {
    * @generated from field: string requested_prompt_version = 10;
    */
   requestedPromptVersion: string;
+
+  /**
+   * The experiments the person was part of. Where the request named a prompt version, those that choose one are left out.
+   * Empty: none.
+   *
+   * @generated from field: repeated oo.events.v1.ExperimentAssignment experiments = 11;
+   */
+  experiments: ExperimentAssignment[];
+
+  /**
+   * The same of the arms that the person was put into by hand. Empty: none.
+   *
+   * @generated from field: repeated oo.events.v1.ForcedExperiment forced_experiments = 12;
+   */
+  forcedExperiments: ForcedExperiment[];
 };
 
 /**
@@ -419,7 +476,7 @@ export type TipGenerated = Message<"oo.events.v1.TipGenerated"> & {
  * Use `create(TipGeneratedSchema)` to create a new message.
  */
 export const TipGeneratedSchema: GenMessage<TipGenerated> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 4);
+  messageDesc(file_oo_events_v1_decisions, 5);
 
 /**
  * One written tip, without its text.
@@ -461,5 +518,5 @@ export type GeneratedTip = Message<"oo.events.v1.GeneratedTip"> & {
  * Use `create(GeneratedTipSchema)` to create a new message.
  */
 export const GeneratedTipSchema: GenMessage<GeneratedTip> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 5);
+  messageDesc(file_oo_events_v1_decisions, 6);
 

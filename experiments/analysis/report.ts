@@ -1,0 +1,88 @@
+import { bucketsOf, rangesOf } from '../assignment.ts';
+import type { Experiment } from '../experiment.ts';
+import { type Metric, type Moments, rewardPerDecision, rewardPerUser } from './counters.ts';
+import { type Analysis, analyse, analysisDefaults } from './difference.ts';
+import { type SampleRatio, sampleRatio } from './sample-ratio.ts';
+
+/** Sums over the people who are in one arm only: r is reward in thousandths, d decisions, two letters a product. */
+export interface ArmSums {
+  readonly arm: string;
+  readonly people: bigint;
+  readonly d: bigint;
+  readonly rewards: bigint;
+  readonly r: bigint;
+  readonly rr: bigint;
+  readonly rd: bigint;
+  readonly dd: bigint;
+}
+
+export interface ArmReport {
+  readonly arm: string;
+  /** Of the people, that it should have. */
+  readonly share: number;
+  readonly sums: ArmSums;
+}
+
+export interface ExperimentReport {
+  readonly experiment: Experiment;
+  readonly control: string;
+  readonly arms: readonly ArmReport[];
+  readonly peopleInSeveralArms: number;
+  readonly sampleRatio: SampleRatio;
+  readonly metrics: readonly { readonly metric: Metric; readonly analysis: Analysis }[];
+}
+
+/**
+ * How the arms of an experiment differ from the control, an arm of it. The share of errors is shared among the comparisons.
+ * Whoever is found in an arm that the definition does not have came by mistake, and raises the alarm of the ratio.
+ */
+export function reportOn(
+  experiment: Experiment,
+  control: string,
+  found: readonly ArmSums[],
+  peopleInSeveralArms: number,
+): ExperimentReport {
+  const { arms: defined, hashVersion } = experiment;
+  const drawn = rangesOf(experiment).map((range) => bucketsOf(range, hashVersion));
+  const all = drawn.reduce((sum, buckets) => sum + buckets, 0);
+  const others = found.filter(({ arm }) => !defined.some(({ key }) => key === arm));
+  const arms = [
+    ...defined.map(({ key }, i) => ({
+      arm: key,
+      share: all === 0 ? 0 : (drawn[i] ?? 0) / all,
+      sums: found.find(({ arm }) => arm === key) ?? noSums(key),
+    })),
+    ...others.map((sums) => ({ arm: sums.arm, share: 0, sums })),
+  ];
+  const alpha = analysisDefaults.alpha / (arms.length - 1);
+  const analysed = (metric: Metric, momentsOf: (sums: ArmSums) => Moments) => {
+    const moments = new Map(arms.map(({ arm, sums }) => [arm, momentsOf(sums)]));
+    return { metric, analysis: analyse(moments, control, { alpha, better: metric.better }) };
+  };
+  return {
+    experiment,
+    control,
+    arms,
+    peopleInSeveralArms,
+    sampleRatio: sampleRatio([
+      { arms: arms.map(({ share, sums }) => ({ weight: share, observed: Number(sums.people) })) },
+    ]),
+    metrics: [analysed(rewardPerDecision, perDecision), analysed(rewardPerUser, perPerson)],
+  };
+}
+
+const noSums = (arm: string): ArmSums => ({ arm, people: 0n, d: 0n, rewards: 0n, r: 0n, rr: 0n, rd: 0n, dd: 0n });
+
+/** Nothing is known from before the experiment. */
+const nothingBefore = { p: 0n, m: 0n, sp: 0n, sm: 0n, np: 0n, nm: 0n, pp: 0n, pm: 0n, mm: 0n };
+
+/** What `momentsByArm` makes of the people one by one. */
+const perDecision = ({ people, d, r, rr, rd, dd }: ArmSums): Moments => ({
+  ...nothingBefore,
+  ...{ users: people, s: r, n: d, ss: rr, sn: rd, nn: dd },
+});
+
+const perPerson = ({ people, r, rr }: ArmSums): Moments => ({
+  ...nothingBefore,
+  ...{ users: people, s: r, n: people, ss: rr, sn: r, nn: people },
+});

@@ -1,0 +1,44 @@
+import { type Assignment, assign } from './assignment.ts';
+import { type Choice, choosesAny, type ExperimentSet } from './experiment.ts';
+
+export type Assigned = Extract<Assignment, { kind: 'assigned' }>;
+export type Forced = Extract<Assignment, { kind: 'forced' }>;
+
+/** What the experiments of a moment do to a person. */
+export interface Treatment {
+  /** Undefined: as without experiments. */
+  readonly policy: string | undefined;
+  readonly promptVersion: string | undefined;
+  /** Drawn, and treated as the arm says: what experiments are compared over. */
+  readonly assigned: readonly Assigned[];
+  readonly forced: readonly Forced[];
+}
+
+/**
+ * Whoever was forced into an arm gets what that arm chooses. An experiment that would have drawn a choice of the same kind
+ * for them is left out: it cannot have an effect on them. Of several forced arms the first by key wins.
+ */
+export function treat(set: ExperimentSet, userId: string, nowMs: number): Treatment {
+  const assignments = assign(set, userId, nowMs);
+  const forced = assignments.filter((each) => each.kind === 'forced');
+  const drawn = assignments.filter((each) => each.kind === 'assigned');
+  const taken = choices.filter((choice) => forced.some(({ experiment }) => choosesAny(experiment, choice)));
+  return withChoices({
+    assigned: drawn.filter((each) => !taken.some((choice) => choosesAny(each.experiment, choice))),
+    forced,
+  });
+}
+
+/** What is left of a treatment where somebody else has made one of its choices. */
+export function without({ assigned, forced }: Treatment, choice: Choice): Treatment {
+  const isLeft = ({ experiment }: Assigned | Forced) => !choosesAny(experiment, choice);
+  return withChoices({ assigned: assigned.filter(isLeft), forced: forced.filter(isLeft) });
+}
+
+const choices: readonly Choice[] = ['policy', 'promptVersion'];
+
+function withChoices(groups: Pick<Treatment, 'assigned' | 'forced'>): Treatment {
+  const arms = [...groups.forced, ...groups.assigned].map(({ arm }) => arm);
+  const chosen = (choice: Choice) => arms.find((arm) => arm[choice] !== undefined)?.[choice];
+  return { ...groups, policy: chosen('policy'), promptVersion: chosen('promptVersion') };
+}

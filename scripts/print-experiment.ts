@@ -1,0 +1,52 @@
+import type { Comparison, Interval } from '../experiments/analysis/difference.ts';
+import type { ExperimentReport } from '../experiments/analysis/report.ts';
+import { bold, dim, say, table } from './demo/print.ts';
+
+/** How the arms of an experiment differ, for a person. */
+export function printExperiment(report: ExperimentReport): void {
+  const { experiment, control, arms, metrics, sampleRatio, peopleInSeveralArms } = report;
+  say(`   ${bold(experiment.key)} version ${experiment.version}, ${experiment.status}; compared with ${control}`);
+  say();
+  table(
+    ['arm', 'share', 'people', 'decisions', 'rewards'],
+    arms.map(({ arm, share, sums: { people, d, rewards } }) => [
+      arm,
+      percent(share),
+      ...[people, d, rewards].map(String),
+    ]),
+  );
+  say();
+  const { alarm, pValue } = sampleRatio;
+  if (alarm)
+    say(
+      `   ${bold('The arms did not get the people they should have')}: trust no comparison (p = ${pValue.toExponential(1)})`,
+    );
+  else say(`   the arms got the people they should have (p = ${pValue.toFixed(3)})`);
+  if (peopleInSeveralArms > 0)
+    say(`   ${bold(`${peopleInSeveralArms} people were found in several arms`)} and left out`);
+  for (const { metric, analysis } of metrics) {
+    say();
+    say(`   ${metric.name}, in ${metric.unit}`);
+    const comparisons = new Map(analysis.comparisons.map((each) => [each.arm, each]));
+    table(
+      ['arm', 'mean', 'interval', 'difference', 'for one look', 'for any number of looks', 'is'],
+      analysis.arms.map(({ arm, mean, interval }) => [
+        ...[arm, number(mean), range(interval)],
+        ...cellsOf(comparisons.get(arm)),
+      ]),
+    );
+  }
+  say();
+  say(dim('   is: better or worse than the control, where the interval for any number of looks says so'));
+}
+
+function cellsOf(comparison: Comparison | undefined): string[] {
+  if (!comparison) return ['', '', '', ''];
+  const { absolute, direction } = comparison;
+  return [number(absolute?.value), range(absolute?.fixed), range(absolute?.alwaysValid), direction];
+}
+
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+const number = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(1));
+const range = (interval: Interval | undefined): string =>
+  interval ? `${number(interval.lower)} to ${number(interval.upper)}` : '–';

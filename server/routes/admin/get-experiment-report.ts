@@ -1,0 +1,84 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { Difference, Direction as DirectionName } from '../../../experiments/analysis/difference.ts';
+import type { ExperimentReport } from '../../../experiments/analysis/report.ts';
+import { readReport } from '../../../experiments/report-store.ts';
+import {
+  type ArmDifferenceSchema,
+  Direction,
+  type GetExperimentReportRequest,
+  type GetExperimentReportResponse,
+  GetExperimentReportResponseSchema,
+  type MetricReportSchema,
+} from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
+import type { Database } from '../../../platform/database.ts';
+import { invalidArgument } from '../../../platform/errors.ts';
+
+export interface GetExperimentReportDeps {
+  readonly database: Pick<Database, 'query'>;
+}
+
+/** How the arms of an experiment differ, by what is counted now. */
+export function createGetExperimentReport({ database }: GetExperimentReportDeps) {
+  return async ({ experiment, version, control }: GetExperimentReportRequest): Promise<GetExperimentReportResponse> => {
+    for (const [field, value] of Object.entries({ experiment, version })) {
+      if (value.includes('\0')) throw invalidArgument([{ field, description: 'must not hold U+0000' }]);
+    }
+    const report = await readReport(database, {
+      experiment,
+      version: version || undefined,
+      control: control || undefined,
+    });
+    const { arms, peopleInSeveralArms, sampleRatio } = report;
+    return create(GetExperimentReportResponseSchema, {
+      experiment,
+      version: report.experiment.version,
+      control: report.control,
+      arms: arms.map(({ arm, share, sums: { people, d, rewards, r } }) => ({
+        ...{ arm, share, people, decisions: d, rewards, rewardMilli: r },
+      })),
+      peopleInSeveralArms: BigInt(peopleInSeveralArms),
+      sampleRatio: {
+        chiSquare: sampleRatio.chiSquare,
+        pValue: sampleRatio.pValue,
+        alarm: sampleRatio.alarm,
+      },
+      metrics: report.metrics.map(toMetric),
+    });
+  };
+}
+
+const directions: Readonly<Record<DirectionName, Direction>> = {
+  better: Direction.BETTER,
+  worse: Direction.WORSE,
+  unclear: Direction.UNCLEAR,
+};
+
+function toMetric({
+  metric,
+  analysis,
+}: ExperimentReport['metrics'][number]): MessageInitShape<typeof MetricReportSchema> {
+  return {
+    metric: metric.name,
+    unit: metric.unit,
+    means: analysis.arms.map(({ arm, mean, interval }) => ({
+      arm,
+      ...(mean !== undefined && { mean }),
+      ...(interval && { interval }),
+    })),
+    comparisons: analysis.comparisons.map(({ arm, absolute, relative, direction }) => ({
+      arm,
+      ...(absolute && { absolute: toDifference(absolute) }),
+      ...(relative && { relative: toDifference(relative) }),
+      direction: directions[direction],
+    })),
+  };
+}
+
+function toDifference({
+  value,
+  standardError,
+  fixed,
+  alwaysValid,
+}: Difference): MessageInitShape<typeof ArmDifferenceSchema> {
+  return { value, standardError, fixed, ...(alwaysValid && { alwaysValid }) };
+}
