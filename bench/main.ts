@@ -8,6 +8,7 @@ import { benchRead } from './read.ts';
 import { benchRebuild } from './rebuild.ts';
 import { saveResult } from './report.ts';
 import { benchScore } from './score.ts';
+import { benchShadow } from './shadow.ts';
 
 const benchmarks = {
   policies: benchPolicies,
@@ -15,6 +16,7 @@ const benchmarks = {
   consume: benchConsume,
   read: benchRead,
   rebuild: benchRebuild,
+  shadow: benchShadow,
 } as const;
 type Name = keyof typeof benchmarks;
 const names = Object.keys(benchmarks) as Name[];

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { Policy } from '../experiments/policies/policy.ts';
 import { measureLearnt } from '../experiments/population-store.ts';
 import { createRewardStore } from '../experiments/reward-store.ts';
+import { createShadowStore } from '../experiments/shadow-store.ts';
 import { type OpenTip, readOpenTips } from '../features/outcome-store.ts';
 import { dropPartitions, ensurePartitions } from '../features/partitions-store.ts';
 import { measurePopulation } from '../features/population-store.ts';
@@ -52,6 +54,21 @@ export function createRewardChore(database: Database): Chore {
     while ((await store.rewardTips()) > 0);
   };
   return { name: 'rewards', everyMs: 500, run };
+}
+
+/** Ends a shadow's turn: it must end soon after the process is asked to, also with years of decisions before it. */
+const batchesOfTurn = 10;
+
+/** What policies in the shadow would have done: each at its own pace, so that one that fails holds up none. */
+export function createShadowChores(database: Database, shadows: readonly Policy[]): Chore[] {
+  const store = createShadowStore(database);
+  const chores = shadows.map((policy): Chore => {
+    const takeTurn = async () => {
+      for (let batch = 0; batch < batchesOfTurn; batch++) if ((await store.scoreNext(policy)) === 0) return;
+    };
+    return { name: `shadow ${policy.name}`, everyMs: 500, run: takeTurn };
+  });
+  return [...chores, { name: 'old shadow scores', everyMs: dayMs / 4, run: (nowMs) => store.forget(nowMs) }];
 }
 
 /** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */

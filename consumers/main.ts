@@ -5,7 +5,7 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
-import { createChores, createRewardChore, runChores } from './chores.ts';
+import { createChores, createRewardChore, createShadowChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { runConsumers } from './run-consumers.ts';
@@ -37,6 +37,12 @@ await runMain(async (signal) => {
     maxConnections: 1,
     statementTimeoutMs,
   });
+  const shadowsDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-shadows',
+    maxConnections: config.shadows.length + 1,
+    statementTimeoutMs: choreTimeoutMs,
+  });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
   void bus.closed.then((error) => {
@@ -46,13 +52,17 @@ await runMain(async (signal) => {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
     const stopped = AbortSignal.any([signal, lost.signal]);
-    const all = [...createChores({ bus, database: choresDatabase }, config), createRewardChore(rewardsDatabase)];
+    const all = [
+      ...createChores({ bus, database: choresDatabase }, config),
+      createRewardChore(rewardsDatabase),
+      ...createShadowChores(shadowsDatabase, config.shadows),
+    ];
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
     await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
     await chores;
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();
-    await Promise.all([database, choresDatabase, rewardsDatabase].map((pool) => pool.end()));
+    await Promise.all([database, choresDatabase, rewardsDatabase, shadowsDatabase].map((pool) => pool.end()));
   }
 });

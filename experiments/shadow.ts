@@ -48,11 +48,21 @@ function topOf(probabilities: readonly number[]): readonly number[] {
 /** Larger weights count as this one. Far above what the gate lets pass, and small enough for exact sums. */
 export const weightCap = 1000;
 
+/** Why a decision says nothing of a shadow. */
+export type Skip =
+  /** Its vectors are of another encoding. */
+  | 'vectors'
+  /** What policies had learnt by then was not logged, or is lost. */
+  | 'statistics'
+  /** Its logged probabilities are none, or do not allow for what was shown. */
+  | 'propensities';
+
 /**
  * Sums over decisions, but for one maximum, which merge in any order to the same bits: all are whole numbers. Millionths,
  * but thousandths of squared weights, so that nine million decisions of the largest weight stay below 2⁵³.
  */
 export interface ShadowCounters {
+  /** Those that were compared; errors and skipped ones come beside them. */
   readonly decisions: number;
   readonly agreementMicro: number;
   readonly divergenceMicro: number;
@@ -61,6 +71,13 @@ export interface ShadowCounters {
   readonly weightMicro: number;
   readonly weightSquaredMilli: number;
   readonly weightMaxMicro: number;
+  /** Decisions on which the shadow failed. */
+  readonly errors: number;
+  readonly skippedVectors: number;
+  readonly skippedStatistics: number;
+  readonly skippedPropensities: number;
+  /** CPU time of the shadow alone, failures included. Measured, where everything else follows from the log. */
+  readonly cpuMicros: number;
 }
 
 export const noShadow: ShadowCounters = {
@@ -72,6 +89,19 @@ export const noShadow: ShadowCounters = {
   weightMicro: 0,
   weightSquaredMilli: 0,
   weightMaxMicro: 0,
+  errors: 0,
+  skippedVectors: 0,
+  skippedStatistics: 0,
+  skippedPropensities: 0,
+  cpuMicros: 0,
+};
+
+export const oneError: ShadowCounters = { ...noShadow, errors: 1 };
+
+export const oneSkipped: Readonly<Record<Skip, ShadowCounters>> = {
+  vectors: { ...noShadow, skippedVectors: 1 },
+  statistics: { ...noShadow, skippedStatistics: 1 },
+  propensities: { ...noShadow, skippedPropensities: 1 },
 };
 
 /** What one decision adds. */
@@ -79,6 +109,7 @@ export function shadowCounters(comparison: ShadowComparison): ShadowCounters {
   const micro = (value: number) => Math.round(value * 1e6);
   const weight = Math.min(comparison.weight, weightCap);
   return {
+    ...noShadow,
     decisions: 1,
     agreementMicro: micro(comparison.agreement),
     divergenceMicro: micro(comparison.divergence),
@@ -100,6 +131,11 @@ export function addShadow(a: ShadowCounters, b: ShadowCounters): ShadowCounters 
     weightMicro: a.weightMicro + b.weightMicro,
     weightSquaredMilli: a.weightSquaredMilli + b.weightSquaredMilli,
     weightMaxMicro: Math.max(a.weightMaxMicro, b.weightMaxMicro),
+    errors: a.errors + b.errors,
+    skippedVectors: a.skippedVectors + b.skippedVectors,
+    skippedStatistics: a.skippedStatistics + b.skippedStatistics,
+    skippedPropensities: a.skippedPropensities + b.skippedPropensities,
+    cpuMicros: a.cpuMicros + b.cpuMicros,
   };
 }
 

@@ -32,6 +32,8 @@ export const personalTables: readonly string[] = [
   'dead_letters',
   'events',
   'policy_stats',
+  'shadow_daily',
+  'shadow_scores',
   ...tableNames.filter(hasPerson),
 ];
 

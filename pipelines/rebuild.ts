@@ -1,4 +1,5 @@
 import { relearn } from '../experiments/reward-store.ts';
+import { rescore } from '../experiments/shadow-store.ts';
 import { definitions, type FeatureName } from '../features/definitions.ts';
 import { readHistory } from '../features/history-store.ts';
 import { readWholeFromDay } from '../features/partitions-store.ts';
@@ -94,7 +95,7 @@ const unknown = (what: string, name: string, names: readonly string[]) =>
  *
  * How far it has come is stored with each chunk: after a kill the same call continues. What events of dropped months
  * added cannot be known, so it is never taken away, see `differenceOf`. Nobody is erased while a chunk lasts. What policies
- * learn from decisions and outcomes is made anew with these.
+ * learn from decisions and outcomes is made anew with these, and what shadows said of the decisions.
  */
 export async function rebuild(deps: RebuildDeps, options: RebuildOptions): Promise<RebuildResult> {
   const { database, signal, onProgress } = deps;
@@ -172,6 +173,7 @@ async function doChunk(step: Step, after: string): Promise<Chunk> {
       const chunk = await compareChunk(client, step, rebuild?.doneUpTo ?? after, limit);
       if (rebuild) await writeChunk(client, rebuild.id, chunk);
       if (rebuild && scope.tables.some((table) => isLearntFrom(table))) await relearn(client, chunk.users);
+      if (rebuild && scope.tables.includes('tip_scores')) await rescore(client, chunk.users);
       return chunk;
     });
   };

@@ -41,7 +41,7 @@ export interface TrainingRow {
   readonly outcome: string | null;
   readonly outcome_at: string | null;
   readonly dwell_ms: number | null;
-  /** Null: there was no reaction. */
+  /** Null: no outcome is known. */
   readonly reward_milli: number | null;
   readonly reward_version: string | null;
 }

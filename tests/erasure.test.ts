@@ -10,7 +10,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EventInit } from '../client/index.ts';
 import { durablesOf } from '../consumers/durables.ts';
 import { runConsumers } from '../consumers/run-consumers.ts';
+import { random } from '../experiments/policies/random.ts';
 import { createRewardStore } from '../experiments/reward-store.ts';
+import { createShadowStore } from '../experiments/shadow-store.ts';
 import { createDeadLetterStore, type SeenLetter } from '../features/dead-letter-store.ts';
 import { createErasureStore, personalTables } from '../features/erasure-store.ts';
 import { createEventStore, type EventStore, type StoredEvent } from '../features/event-store.ts';
@@ -109,6 +111,20 @@ async function live(userId: string): Promise<void> {
   await createRewardStore(loop.database).rewardTips();
 }
 
+/** Leaves something about a person in the tables that follow from others, too. */
+async function teach(userId: string): Promise<void> {
+  const { tipId, decisionId } = await loop.client.score({ userId, candidates });
+  const reaction = Reaction.DONE;
+  await loop.publisher.publish({ userId, payload: { case: 'tipFeedback', value: { tipId, decisionId, reaction } } });
+  await loop.drained();
+  while ((await createRewardStore(loop.database).rewardTips()) > 0);
+  const isScored = async () => {
+    await createShadowStore(loop.database).scoreNext(random);
+    return (await rowsOf(loop.database, 'shadow_scores', 'decision_id')).some(({ user_id }) => user_id === userId);
+  };
+  await waitFor('the decision to be scored in the shadow', isScored);
+}
+
 interface Column {
   readonly table_name: string;
   readonly column_name: string;
@@ -189,6 +205,7 @@ describe('the tables', () => {
     'policy_population',
     'population',
     'rebuilds',
+    'shadow_cursors',
   ];
 });
 
@@ -198,6 +215,7 @@ describe('a person who is erased', () => {
   }, async () => {
     await live(anna);
     await live(ben);
+    await teach(anna);
     const before = await rowsAbout(loop.database, anna);
     for (const [table, rows] of Object.entries(before)) expect(rows, table).not.toEqual([]);
     expect([await lettersInStream(anna), await lettersInStream(ben)]).toEqual([badOfEach, badOfEach]);

@@ -307,7 +307,7 @@ describe('the training set', () => {
       outcome: 'done',
       dwell_ms: 30_000,
       reward_milli: 1000,
-      reward_version: '1',
+      reward_version: '2',
     });
     expect(row?.features).toMatchObject({
       completion_rate_30d: 2 / 3,
@@ -520,7 +520,7 @@ describe('the training set', () => {
     const answer = await score(userId);
     await shown(userId, answer.tipId, 0, answer.decisionId);
     await tell(userId, { case: 'tipIgnored', value: { tipId: answer.tipId, decisionId: answer.decisionId } });
-    expect(await rowsOf({ userIds: [userId] })).toMatchObject([{ outcome: 'ignored', reward_milli: null }]);
+    expect(await rowsOf({ userIds: [userId] })).toMatchObject([{ outcome: 'ignored', reward_milli: 0 }]);
     await reacted(userId, answer.tipId, Reaction.SNOOZE, 0, answer.decisionId);
     expect(await rowsOf({ userIds: [userId] })).toMatchObject([{ outcome: 'snooze', reward_milli: 100 }]);
   });

@@ -154,3 +154,21 @@ export type ExperimentSet = Prisma.ExperimentSetModel
  * What a person did in one arm of an experiment. Whole numbers that only add up, see experiments/analysis/counters.ts.
  */
 export type ExperimentStats = Prisma.ExperimentStatsModel
+/**
+ * Model ShadowCursor
+ * How far a policy in the shadow has come through the decisions: in the order of the transactions that stored them, then
+ * of their ids. See experiments/shadow-store.ts.
+ */
+export type ShadowCursor = Prisma.ShadowCursorModel
+/**
+ * Model ShadowDaily
+ * What a policy in the shadow would have done, added up over a person's decisions of one UTC day. Millionths, but for
+ * thousandths of squared weights; see experiments/shadow.ts.
+ */
+export type ShadowDaily = Prisma.ShadowDailyModel
+/**
+ * Model ShadowScore
+ * What a policy in the shadow made of one decision: with the reward, once there is one, it says what the shadow would have
+ * earned. Kept for 90 days.
+ */
+export type ShadowScore = Prisma.ShadowScoreModel

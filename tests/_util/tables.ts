@@ -14,7 +14,7 @@ import { anyPersonEvent, type Payload } from './arbitraries.ts';
 /** What the consumers make of an event. */
 export const storedOf = (event: Envelope): StoredEvent => ({
   eventId: event.eventId.toLowerCase(),
-  type: 'test',
+  type: event.payload.value?.$typeName ?? '',
   userId: event.userId,
   occurredAtMs: toMs(event.occurredAt),
   schemaVersion: event.schemaVersion,

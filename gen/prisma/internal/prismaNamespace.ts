@@ -417,7 +417,10 @@ export const ModelName = {
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
   ExperimentSet: 'ExperimentSet',
-  ExperimentStats: 'ExperimentStats'
+  ExperimentStats: 'ExperimentStats',
+  ShadowCursor: 'ShadowCursor',
+  ShadowDaily: 'ShadowDaily',
+  ShadowScore: 'ShadowScore'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -433,7 +436,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "experimentStats"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "experimentStats" | "shadowCursor" | "shadowDaily" | "shadowScore"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1991,6 +1994,212 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ShadowCursor: {
+      payload: Prisma.$ShadowCursorPayload<ExtArgs>
+      fields: Prisma.ShadowCursorFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ShadowCursorFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ShadowCursorFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>
+        }
+        findFirst: {
+          args: Prisma.ShadowCursorFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ShadowCursorFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>
+        }
+        findMany: {
+          args: Prisma.ShadowCursorFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>[]
+        }
+        delete: {
+          args: Prisma.ShadowCursorDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>
+        }
+        update: {
+          args: Prisma.ShadowCursorUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>
+        }
+        deleteMany: {
+          args: Prisma.ShadowCursorDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ShadowCursorUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ShadowCursorUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowCursorPayload>[]
+        }
+        aggregate: {
+          args: Prisma.ShadowCursorAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateShadowCursor>
+        }
+        groupBy: {
+          args: Prisma.ShadowCursorGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowCursorGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ShadowCursorCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowCursorCountAggregateOutputType> | number
+        }
+      }
+    }
+    ShadowDaily: {
+      payload: Prisma.$ShadowDailyPayload<ExtArgs>
+      fields: Prisma.ShadowDailyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ShadowDailyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ShadowDailyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        findFirst: {
+          args: Prisma.ShadowDailyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ShadowDailyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        findMany: {
+          args: Prisma.ShadowDailyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>[]
+        }
+        create: {
+          args: Prisma.ShadowDailyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        createMany: {
+          args: Prisma.ShadowDailyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ShadowDailyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>[]
+        }
+        delete: {
+          args: Prisma.ShadowDailyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        update: {
+          args: Prisma.ShadowDailyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        deleteMany: {
+          args: Prisma.ShadowDailyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ShadowDailyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ShadowDailyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>[]
+        }
+        upsert: {
+          args: Prisma.ShadowDailyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowDailyPayload>
+        }
+        aggregate: {
+          args: Prisma.ShadowDailyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateShadowDaily>
+        }
+        groupBy: {
+          args: Prisma.ShadowDailyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowDailyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ShadowDailyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowDailyCountAggregateOutputType> | number
+        }
+      }
+    }
+    ShadowScore: {
+      payload: Prisma.$ShadowScorePayload<ExtArgs>
+      fields: Prisma.ShadowScoreFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ShadowScoreFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ShadowScoreFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        findFirst: {
+          args: Prisma.ShadowScoreFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ShadowScoreFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        findMany: {
+          args: Prisma.ShadowScoreFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>[]
+        }
+        create: {
+          args: Prisma.ShadowScoreCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        createMany: {
+          args: Prisma.ShadowScoreCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ShadowScoreCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>[]
+        }
+        delete: {
+          args: Prisma.ShadowScoreDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        update: {
+          args: Prisma.ShadowScoreUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        deleteMany: {
+          args: Prisma.ShadowScoreDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ShadowScoreUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ShadowScoreUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>[]
+        }
+        upsert: {
+          args: Prisma.ShadowScoreUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ShadowScorePayload>
+        }
+        aggregate: {
+          args: Prisma.ShadowScoreAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateShadowScore>
+        }
+        groupBy: {
+          args: Prisma.ShadowScoreGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowScoreGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ShadowScoreCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ShadowScoreCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2330,6 +2539,53 @@ export const ExperimentStatsScalarFieldEnum = {
 export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
 
 
+export const ShadowCursorScalarFieldEnum = {
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  decisionId: 'decisionId'
+} as const
+
+export type ShadowCursorScalarFieldEnum = (typeof ShadowCursorScalarFieldEnum)[keyof typeof ShadowCursorScalarFieldEnum]
+
+
+export const ShadowDailyScalarFieldEnum = {
+  userId: 'userId',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  day: 'day',
+  decisions: 'decisions',
+  agreementMicro: 'agreementMicro',
+  divergenceMicro: 'divergenceMicro',
+  massOnChosenMicro: 'massOnChosenMicro',
+  unsupportedMicro: 'unsupportedMicro',
+  weightMicro: 'weightMicro',
+  weightSquaredMilli: 'weightSquaredMilli',
+  weightMaxMicro: 'weightMaxMicro',
+  errors: 'errors',
+  skippedVectors: 'skippedVectors',
+  skippedStatistics: 'skippedStatistics',
+  skippedPropensities: 'skippedPropensities',
+  cpuMicros: 'cpuMicros'
+} as const
+
+export type ShadowDailyScalarFieldEnum = (typeof ShadowDailyScalarFieldEnum)[keyof typeof ShadowDailyScalarFieldEnum]
+
+
+export const ShadowScoreScalarFieldEnum = {
+  userId: 'userId',
+  decisionId: 'decisionId',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  decidedAt: 'decidedAt',
+  propensity: 'propensity',
+  unsupported: 'unsupported',
+  topTipId: 'topTipId',
+  expectedVector: 'expectedVector'
+} as const
+
+export type ShadowScoreScalarFieldEnum = (typeof ShadowScoreScalarFieldEnum)[keyof typeof ShadowScoreScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
@@ -2652,6 +2908,9 @@ export type GlobalOmitConfig = {
   policyPopulation?: Prisma.PolicyPopulationOmit
   experimentSet?: Prisma.ExperimentSetOmit
   experimentStats?: Prisma.ExperimentStatsOmit
+  shadowCursor?: Prisma.ShadowCursorOmit
+  shadowDaily?: Prisma.ShadowDailyOmit
+  shadowScore?: Prisma.ShadowScoreOmit
 }
 
 /* Types for Logging */

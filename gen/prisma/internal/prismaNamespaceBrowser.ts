@@ -71,7 +71,10 @@ export const ModelName = {
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
   ExperimentSet: 'ExperimentSet',
-  ExperimentStats: 'ExperimentStats'
+  ExperimentStats: 'ExperimentStats',
+  ShadowCursor: 'ShadowCursor',
+  ShadowDaily: 'ShadowDaily',
+  ShadowScore: 'ShadowScore'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -388,6 +391,53 @@ export const ExperimentStatsScalarFieldEnum = {
 } as const
 
 export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
+
+
+export const ShadowCursorScalarFieldEnum = {
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  decisionId: 'decisionId'
+} as const
+
+export type ShadowCursorScalarFieldEnum = (typeof ShadowCursorScalarFieldEnum)[keyof typeof ShadowCursorScalarFieldEnum]
+
+
+export const ShadowDailyScalarFieldEnum = {
+  userId: 'userId',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  day: 'day',
+  decisions: 'decisions',
+  agreementMicro: 'agreementMicro',
+  divergenceMicro: 'divergenceMicro',
+  massOnChosenMicro: 'massOnChosenMicro',
+  unsupportedMicro: 'unsupportedMicro',
+  weightMicro: 'weightMicro',
+  weightSquaredMilli: 'weightSquaredMilli',
+  weightMaxMicro: 'weightMaxMicro',
+  errors: 'errors',
+  skippedVectors: 'skippedVectors',
+  skippedStatistics: 'skippedStatistics',
+  skippedPropensities: 'skippedPropensities',
+  cpuMicros: 'cpuMicros'
+} as const
+
+export type ShadowDailyScalarFieldEnum = (typeof ShadowDailyScalarFieldEnum)[keyof typeof ShadowDailyScalarFieldEnum]
+
+
+export const ShadowScoreScalarFieldEnum = {
+  userId: 'userId',
+  decisionId: 'decisionId',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  decidedAt: 'decidedAt',
+  propensity: 'propensity',
+  unsupported: 'unsupported',
+  topTipId: 'topTipId',
+  expectedVector: 'expectedVector'
+} as const
+
+export type ShadowScoreScalarFieldEnum = (typeof ShadowScoreScalarFieldEnum)[keyof typeof ShadowScoreScalarFieldEnum]
 
 
 export const SortOrder = {
