@@ -9,7 +9,7 @@ export async function measureLearnt(database: Pick<Database, 'query'>): Promise<
     `WITH totals AS (
       SELECT count(*) AS people, coalesce(sum(count), 0) AS count, coalesce(sum(reward), 0) AS reward,
         coalesce(sum(reward_squared), 0) AS reward_squared, ${sumOfEach('xy')} AS xy, ${sumOfEach('xx')} AS xx
-      FROM policy_stats WHERE version = $1
+      FROM policy_stats WHERE ${isPossible}
     )
     INSERT INTO policy_population (id, version, people, ${statisticsColumns})
     SELECT gen_random_uuid(), $1, people, ${statisticsColumns} FROM totals
@@ -25,8 +25,13 @@ export async function measureLearnt(database: Pick<Database, 'query'>): Promise<
 
 function sumOfEach(column: 'xx' | 'xy'): string {
   return `ARRAY(SELECT sum(value)::int8 FROM policy_stats, unnest(${column}) WITH ORDINALITY AS entry(value, i)
-    WHERE version = $1 GROUP BY i ORDER BY i)`;
+    WHERE ${isPossible} GROUP BY i ORDER BY i)`;
 }
+
+/** SQL: one person's sums that no rewards can lead to must not spoil everybody's. */
+const isPossible = `version = $1 AND count >= 0 AND abs(reward) <= 1000 * count
+  AND reward_squared BETWEEN 0 AND 1000000 * count
+  AND cardinality(xy) = ${nothingLearnt.xy.length} AND cardinality(xx) = ${nothingLearnt.xx.length}`;
 
 /** What everybody's rewards added up to, by the id that decisions name. */
 export interface PopulationReader {

@@ -26,6 +26,7 @@ export function createRewardStore(database: Database): RewardStore {
       try {
         await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
         await client.query(waitForErasures);
+        await client.query(waitForRebuild);
         const values = [vectorVersion, rewards.version];
         const { rows } = await client.query<Tip>({ name: 'unrewarded-tips', text: unrewarded, values });
         if (rows.length > 0)
@@ -71,6 +72,9 @@ export async function relearn(client: Pick<Database, 'query'>, userIds: readonly
     values: [...armArrays(arms).slice(0, 4), textArray(userIds)],
   });
 }
+
+/** A rebuild that could not get on locks tables. Whoever holds rows by then would wait for it while it waits for them. */
+const waitForRebuild = 'LOCK TABLE tip_outcomes IN ROW EXCLUSIVE MODE';
 
 interface Tip {
   readonly user_id: string;

@@ -84,5 +84,8 @@ describe('a person whose sums no rewards can lead to', () => {
     expect(answer.degradations).toHaveLength(1);
     await loop.drained();
     expect((await verify(loop.database)).examples).toEqual([]);
+
+    await measureLearnt(loop.database);
+    expect(await score(client, 'whole')).toMatchObject({ policy: 'egreedy-v2', degradations: [] }); // nobody else suffers
   });
 });
