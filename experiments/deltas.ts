@@ -1,5 +1,6 @@
 import type { Delta } from '../features/tables.ts';
 import { toMs } from '../features/time.ts';
+import { firstVectorVersion } from '../features/vector.ts';
 import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
@@ -39,7 +40,7 @@ function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
         candidates: decision.candidates.length,
         degradations: decision.degradations.map((number) => namesOfDegradation[number] ?? 'unspecified'),
         vector: chosen.vector,
-        vector_version: decision.vectorVersion || null,
+        vector_version: decision.vectorVersion || firstVectorVersion,
         experiments: decision.experiments.map(({ experiment }) => experiment),
         experiment_versions: decision.experiments.map(({ version }) => version),
         experiment_arms: decision.experiments.map(({ arm }) => arm),

@@ -1,6 +1,6 @@
 import { waitForErasures } from '../features/erasure-store.ts';
 import { vectorNames, vectorVersion } from '../features/vector.ts';
-import type { Database } from '../platform/database.ts';
+import { type Database, inTransaction } from '../platform/database.ts';
 import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
 import { type ArmRewards, rewardsByArm } from './arm-rewards.ts';
 import { add, contributionOf, type Statistics, subtract } from './linear-model.ts';
@@ -13,18 +13,17 @@ const tipsMax = 500;
 export interface RewardStore {
   /**
    * Rewards tips whose decision and outcome are both known, and those whose outcome has changed since: writes the reward
-   * beside the outcome and moves the person's sums and their arms' counts by the difference, all or nothing. Several processes may do it at
-   * once. Returns how many tips it rewarded, at most 500; another call rewards the rest. Errors are those of the database.
+   * beside the outcome and moves the person's sums and their arms' counts by the difference, all or nothing. Several
+   * processes may do it at once. Returns how many tips it rewarded, at most 500; another call rewards the rest. Errors are
+   * those of the database.
    */
   rewardTips(): Promise<number>;
 }
 
 export function createRewardStore(database: Database): RewardStore {
   return {
-    async rewardTips() {
-      const client = await database.connect();
-      try {
-        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    rewardTips: () =>
+      inTransaction(database, async (client) => {
         await client.query(waitForErasures);
         await client.query(waitForRebuild);
         const values = [vectorVersion, rewards.version];
@@ -33,20 +32,14 @@ export function createRewardStore(database: Database): RewardStore {
           await client.query({ name: 'reward-tips', text: moveSums, values: parametersOf(rows, changesOf(rows)) });
         const arms = rewardsByArm(rows.map((tip) => ({ ...tip, after: rewardOf(tip), before: tip.counted_milli })));
         if (arms.length > 0) await client.query({ name: 'reward-arms', text: moveArms, values: armArrays(arms) });
-        await client.query('COMMIT');
-        client.release();
         return rows.length;
-      } catch (error) {
-        client.release(true); // whatever state it is in: a closed connection is rolled back
-        throw error;
-      }
-    },
+      }),
   };
 }
 
 /**
- * Makes the rewards of some people, their sums, and the rewards of their arms equal to what their decisions and outcomes say, whatever was there. For
- * a transaction that has waited for erasures. Rows that are right are not touched.
+ * Makes the rewards of some people, their sums, and the rewards of their arms equal to what their decisions and outcomes
+ * say, whatever was there. For a transaction that has waited for erasures. Rows that are right are not touched.
  */
 export async function relearn(client: Pick<Database, 'query'>, userIds: readonly string[]): Promise<void> {
   const { rows } = await client.query<Tip>({

@@ -4,7 +4,7 @@ import { type PastEvent, readHistory } from '../features/history-store.ts';
 import { readWholeFromDay } from '../features/partitions-store.ts';
 import { toMs } from '../features/time.ts';
 import { dayMs, utcDay } from '../platform/clock.ts';
-import type { Database } from '../platform/database.ts';
+import { type Database, inTransaction } from '../platform/database.ts';
 import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
 import { policies } from './policies/index.ts';
 import type { Policy } from './policies/policy.ts';
@@ -37,10 +37,8 @@ export interface ShadowStore {
 /** `cpuMicros`: CPU time so far, of what is measured by it. Default: of this thread. */
 export function createShadowStore(database: Database, cpuMicros: () => number = ofThisThread): ShadowStore {
   return {
-    async scoreNext(policy) {
-      const client = await database.connect();
-      try {
-        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    scoreNext: (policy) =>
+      inTransaction(database, async (client) => {
         await client.query(waitForErasures);
         const key = [policy.name, policy.version];
         await client.query({ name: 'begin-shadow', text: beginShadow, values: key });
@@ -60,14 +58,8 @@ export function createShadowStore(database: Database, cpuMicros: () => number = 
           const values = [...key, last.transaction_id, last.event_id];
           await client.query({ name: 'move-shadow', text: moveCursor, values });
         }
-        await client.query('COMMIT');
-        client.release();
         return count;
-      } catch (error) {
-        client.release(true); // whatever state it is in: a closed connection is rolled back
-        throw error;
-      }
-    },
+      }),
     async forget(nowMs) {
       await database.query('DELETE FROM shadow_scores WHERE decided_at < to_timestamp($1 / 1000.0)', [
         nowMs - keptDays * dayMs,

@@ -1,4 +1,4 @@
-import type { Database } from '../platform/database.ts';
+import { type Database, inTransaction } from '../platform/database.ts';
 import { columnsOf, type TableName, tableNames } from './tables.ts';
 
 /** What an erasure removed. */
@@ -62,18 +62,18 @@ const lockWaitMs = 3_000;
 export function createErasureStore(database: Database): ErasureStore {
   return {
     erase: (userId, reason, removeLetters) =>
-      inTransaction(database, async (query) => {
-        await query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
-        await query(waitForWriters);
-        const letters = await query<{ sequence: string }>(placesOfLetters, [userId]);
+      inTransaction(database, async (client) => {
+        await client.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
+        await client.query(waitForWriters);
+        const letters = await client.query<{ sequence: string }>(placesOfLetters, [userId]);
         await removeLetters(letters.rows.map(({ sequence }) => Number(sequence)));
         let rowsRemoved = 0;
         for (const table of personalTables) {
-          rowsRemoved += (await query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
+          rowsRemoved += (await client.query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
         }
-        await query(moveCursors, [userId]);
-        await query(unforce, [userId]);
-        const { rows } = await query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
+        await client.query(moveCursors, [userId]);
+        await client.query(unforce, [userId]);
+        const { rows } = await client.query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
         return { userHash: rows[0]?.user_hash ?? '', rowsRemoved };
       }),
   };
@@ -110,22 +110,3 @@ const record = `
   INSERT INTO erasures (user_hash, reason, rows_removed) VALUES (${userHash('$1')}, $2, $3)
   ON CONFLICT (user_hash) DO UPDATE SET rows_removed = erasures.rows_removed + excluded.rows_removed
   RETURNING encode(user_hash, 'hex') AS user_hash`;
-
-type Query = <Row extends object = object>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<{ readonly rows: Row[]; readonly rowCount: number | null }>;
-
-async function inTransaction<Result>(database: Database, work: (query: Query) => Promise<Result>): Promise<Result> {
-  const client = await database.connect();
-  try {
-    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
-    const result = await work((text, values) => client.query(text, values && [...values]));
-    await client.query('COMMIT');
-    client.release();
-    return result;
-  } catch (error) {
-    client.release(true); // whatever state it is in: a closed connection is rolled back
-    throw error;
-  }
-}

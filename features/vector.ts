@@ -19,6 +19,9 @@ export const unit = 2 ** -12;
 /** Changes with the names of the entries and with how any of them is encoded: what was learnt of others says nothing. */
 export const vectorVersion = '1';
 
+/** What vectors are of that were logged before versions were. */
+export const firstVectorVersion = '1';
+
 /** The entries of a vector, in order. */
 export const vectorNames = [
   'hour_sin',

@@ -45,6 +45,27 @@ export function openDatabase(options: DatabaseOptions): Database {
   return pool;
 }
 
+/**
+ * Does work in one transaction, each statement of which sees what was committed before it began: all of it counts, or
+ * nothing. Errors are those of the work and of the database.
+ */
+export async function inTransaction<Result>(
+  database: Database,
+  work: (client: Pick<Database, 'query'>) => Promise<Result>,
+): Promise<Result> {
+  const client = await database.connect();
+  try {
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    const result = await work(client);
+    await client.query('COMMIT');
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(true); // whatever state it is in: a closed connection is rolled back
+    throw error;
+  }
+}
+
 /** What to do about a failed statement. */
 export type Failure = 'row_refused' | 'outage' | 'fatal';
 

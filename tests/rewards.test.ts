@@ -217,6 +217,16 @@ describe('rewards', () => {
     expect(rows).toEqual([{ reward_milli: 600, reward_version: rewards.version, same: true }]);
   });
 
+  it('teach also from decisions that were logged before vectors had a version, as the contract says: it was the first', async () => {
+    const userId = newId(Date.now());
+    const outcomes = [{ reaction: 2 as const, dwellMs: 0n, atMs: 1 }];
+    const events = eventsOf(userId, { vector: vectorNames.map(() => 1), outcomes });
+    if (events[0]?.payload.case === 'tipScored') events[0].payload.value.vectorVersion = '';
+    await storePatiently(createEventStore(database), events);
+    await rewardAll();
+    expect(await storedFor(userId)).toMatchObject({ count: 1, reward: -1000 });
+  });
+
   it.each([
     ['of another encoding', { vectorVersion: '0' }],
     ['too short', { vector: [1, 2] }],
