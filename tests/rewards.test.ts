@@ -130,9 +130,7 @@ function countsFrom(events: readonly Envelope[]): object[] {
   for (const { eventId, payload } of events) {
     if (payload.case !== 'tipScored') continue;
     const { outcome, dwell_ms } = outcomes.get(eventId) ?? {};
-    const milli = outcome
-      ? rewardMilli(outcome as Parameters<typeof rewardMilli>[0], dwell_ms || undefined)
-      : undefined;
+    const milli = outcome ? rewardMilli(outcome as Parameters<typeof rewardMilli>[0], dwell_ms) : undefined;
     for (const { experiment, version, arm } of payload.value.experiments) {
       const key = JSON.stringify([experiment, version, arm]);
       const added = { decisions: 1, rewards: milli === undefined ? 0 : 1, rewardMilli: milli ?? 0 };
