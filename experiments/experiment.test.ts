@@ -377,12 +377,12 @@ describe('definitions', () => {
     [
       'the seed of a namespace',
       { experiments: [experiment({ seed: '__n' })] },
-      ['experiments[0].seed: must not begin with __ or holdout:'],
+      ['experiments[0].seed: must not begin with __ or holdout: or canary:'],
     ],
     [
       'the seed of a holdout',
       { experiments: [experiment({ seed: 'holdout:h' })] },
-      ['experiments[0].seed: must not begin with __ or holdout:'],
+      ['experiments[0].seed: must not begin with __ or holdout: or canary:'],
     ],
     [
       'one seed for two experiments',

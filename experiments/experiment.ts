@@ -79,6 +79,8 @@ export type Choice = 'policy' | 'promptVersion';
 export interface Choices {
   readonly policies: ReadonlySet<string>;
   readonly promptVersions: ReadonlySet<string>;
+  /** Policies that may decide about people, where that is known: a running experiment may choose no others. */
+  readonly clearedPolicies?: ReadonlySet<string> | undefined;
 }
 
 /** As many as a decision event can name. */
@@ -90,8 +92,8 @@ const experimentsMax = 64;
  */
 const weightToleranceMillionths = 1000;
 
-/** Seeds must not begin with these, so that no draw of an arm is that of a namespace or a holdout. */
-const reservedSeeds = ['__', 'holdout:'];
+/** Seeds must not begin with these, so that no draw of an arm is that of a namespace, a holdout or a canary. */
+const reservedSeeds = ['__', 'holdout:', 'canary:'];
 
 /** Safe in a URL and in a file name, and within what a decision event can hold. */
 const name = z
@@ -210,7 +212,7 @@ function toExperiment({ seed, start, end, ...rest }: z.infer<typeof experiment>)
 
 /** What is wrong with an experiment by itself. */
 function problemsOf(
-  { arms, forced, holdout, namespace, startMs, endMs }: Experiment,
+  { status, arms, forced, holdout, namespace, startMs, endMs }: Experiment,
   path: string,
   choices: Choices,
   holdouts: readonly Holdout[],
@@ -225,6 +227,8 @@ function problemsOf(
   for (const [i, { policy, promptVersion, parameters }] of arms.entries()) {
     if (policy !== undefined && !choices.policies.has(policy)) {
       report(`arms[${i}].policy`, `is unknown; known: ${[...choices.policies].join(', ')}`);
+    } else if (policy !== undefined && status === 'running' && choices.clearedPolicies?.has(policy) === false) {
+      report(`arms[${i}].policy`, 'may not decide about people: the gate has not let it out of the shadow');
     }
     if (promptVersion !== undefined && !choices.promptVersions.has(promptVersion)) {
       report(`arms[${i}].promptVersion`, `is unknown; known: ${[...choices.promptVersions].join(', ')}`);
@@ -279,6 +283,19 @@ const endOf = ({ endMs = Number.POSITIVE_INFINITY }: Experiment) => endMs;
 /** Whether anybody's number is in both. */
 function overlap(a: Namespace, b: Namespace): boolean {
   return bucketsOf({ start: Math.max(a.from, b.from), end: Math.min(a.to, b.to) }, a.hashVersion) > 0;
+}
+
+/**
+ * The same experiments, but for those with an arm that chooses another policy than these: nobody is in them, whichever arm
+ * they are in, since people of one arm only could be compared with nobody.
+ */
+export function suspendUncleared(set: ExperimentSet, cleared: ReadonlySet<string>): ExperimentSet {
+  const isCleared = ({ arms }: Experiment) => arms.every(({ policy }) => policy === undefined || cleared.has(policy));
+  if (set.experiments.every(isCleared)) return set;
+  const suspended = set.experiments.map(
+    (each): Experiment => (isCleared(each) ? each : { ...each, status: 'stopped', forced: {} }),
+  );
+  return toSet(suspended, set.holdouts);
 }
 
 /** Whether any of its arms chooses that. */

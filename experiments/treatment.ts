@@ -1,5 +1,5 @@
-import { type Assignment, assign } from './assignment.ts';
-import { type Choice, choosesAny, type ExperimentSet } from './experiment.ts';
+import { type Assignment, assign, assignOne } from './assignment.ts';
+import { type Choice, choosesAny, type Experiment, type ExperimentSet } from './experiment.ts';
 
 export type Assigned = Extract<Assignment, { kind: 'assigned' }>;
 export type Forced = Extract<Assignment, { kind: 'forced' }>;
@@ -27,6 +27,14 @@ export function treat(set: ExperimentSet, userId: string, nowMs: number): Treatm
     assigned: drawn.filter((each) => !taken.some((choice) => choosesAny(each.experiment, choice))),
     forced,
   });
+}
+
+/** The same with a canary, for whoever is in no experiment that chooses policies. */
+export function withCanary(treatment: Treatment, canary: Experiment, userId: string, nowMs: number): Treatment {
+  const { assigned, forced } = treatment;
+  if ([...assigned, ...forced].some(({ experiment }) => choosesAny(experiment, 'policy'))) return treatment;
+  const drawn = assignOne(canary, [], userId, nowMs);
+  return drawn.kind === 'assigned' ? withChoices({ assigned: [...assigned, drawn], forced }) : treatment;
 }
 
 /** What is left of a treatment where somebody else has made one of its choices. */

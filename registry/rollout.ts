@@ -1,5 +1,5 @@
-// A policy's way to users, as records that are only ever appended. Where it stands is the fold over them. Pure: who
-// stores a record makes sure that no two follow the same one, by a unique key on (subject, previousId).
+// The way of policies to people: steps in one log that is only ever appended to. Where each policy stands is the fold over
+// them. Pure: who stores steps makes sure that no two have the same number.
 //
 //   registered → shadow → canary 1, 5, 10, 25, 50 % → active → retired
 //                   ↑        └──────────┴─ rolled_back
@@ -9,6 +9,12 @@ export type Stage = 'registered' | 'shadow' | 'canary' | 'active' | 'rolled_back
 
 /** The per cent of people that a canary serves, in the order of its steps. */
 export const canarySteps = [1, 5, 10, 25, 50] as const;
+
+/** What a rollout is of: a policy with all its hyperparameters. Another version has to go the whole way again. */
+export interface Subject {
+  readonly policy: string;
+  readonly version: string;
+}
 
 /** What the gate said, as it is kept. The gate's own verdict has this shape; nothing here depends on the gate. */
 export interface StoredVerdict {
@@ -25,74 +31,88 @@ export interface StoredVerdict {
   }[];
 }
 
-export interface RolloutRecord {
-  readonly id: string;
-  /** Undefined: the first. */
-  readonly previousId: string | undefined;
-  /** The policy and the version of what it learnt. */
-  readonly subject: string;
+export interface RolloutStep extends Subject {
+  /** Counted from 1, over all policies, without gaps. */
+  readonly number: number;
   readonly atMs: number;
-  /** Who did it. */
-  readonly by: string;
-  /** Undefined: the first. */
+  /** Who says to have taken it, and with which key. */
+  readonly actor: string;
+  readonly caller: string;
+  /** Undefined: the first of its policy. */
   readonly from: Stage | undefined;
   readonly to: Stage;
   /** The share of people that it serves from then on. */
   readonly percent: number;
+  readonly reason: string;
+  /** Of a step into the shadow: why it is meant to decide otherwise than the active policy. */
+  readonly expectedDivergence?: string | undefined;
   /** Of every step towards more people. */
-  readonly verdict?: StoredVerdict;
+  readonly verdict?: StoredVerdict | undefined;
   /** Why it went on although the verdict was not PASS. */
-  readonly overrideReason?: string;
-  /** Whatever else is worth keeping, for example why it was rolled back. */
-  readonly note?: string;
+  readonly overrideReason?: string | undefined;
+  /** The step of another policy that brought this one with it: one becomes active, and the other retires. */
+  readonly causeNumber?: number | undefined;
 }
 
-/** A transition that is asked for: a record without what follows from those before it. */
-export interface RolloutCommand {
-  readonly id: string;
-  /** The last record that whoever asks has seen. Undefined: none. */
-  readonly expectedPreviousId: string | undefined;
-  readonly subject: string;
-  readonly atMs: number;
-  readonly by: string;
-  readonly to: Stage;
-  /** Of a canary: one of its steps. */
-  readonly percent?: number;
-  readonly verdict?: StoredVerdict;
-  readonly overrideReason?: string;
-  readonly note?: string;
-}
-
-export interface RolloutState {
-  /** Undefined: not registered. */
-  readonly stage: Stage | undefined;
+/** Where a policy stands. */
+export interface Standing extends Subject {
+  readonly stage: Stage;
   readonly percent: number;
-  /** When it came to this stage, or to this step of the canary. */
-  readonly sinceMs: number | undefined;
-  readonly lastId: string | undefined;
+  /** When it came to this stage, or to this step of the canary, and the number of that step. */
+  readonly sinceMs: number;
+  readonly number: number;
+  /** Number of the step that last made it active. Undefined: it never was. */
+  readonly activeNumber: number | undefined;
   /** Overrides since it last came into the shadow: the reasons why it is further than the gate let it. */
   readonly overrides: readonly string[];
+  readonly expectedDivergence: { readonly by: string; readonly reason: string } | undefined;
+}
+
+export interface Rollouts {
+  /** Of the last step. 0: there is none. */
+  readonly number: number;
+  /** In the order of their first steps. */
+  readonly standings: readonly Standing[];
+}
+
+/** What is asked for: a step without what follows from those before it. */
+export interface RolloutCommand
+  extends Subject,
+    Pick<
+      RolloutStep,
+      'atMs' | 'actor' | 'caller' | 'to' | 'reason' | 'verdict' | 'overrideReason' | 'expectedDivergence'
+    > {
+  /** Of a canary: one of its steps. */
+  readonly percent?: number | undefined;
+  /** The number of the last step that whoever asks has seen. Undefined: whichever it is. */
+  readonly expectedNumber: number | undefined;
 }
 
 export interface RolloutRules {
   /** How long it must be in the shadow, at least, before it serves anyone. Nothing overrides this. */
   readonly minShadowMs: number;
+  /** A verdict that is older says too little of today. */
+  readonly maxVerdictAgeMs: number;
 }
 
-export const rolloutRules: RolloutRules = { minShadowMs: 24 * 3_600_000 };
+const hourMs = 3_600_000;
+
+export const rolloutRules: RolloutRules = { minShadowMs: 24 * hourMs, maxVerdictAgeMs: 24 * hourMs };
 
 export type RefusalReason =
-  | 'WHO_MISSING'
-  | 'ID_TAKEN'
-  | 'OTHER_SUBJECT'
+  | 'NOT_BEGUN'
+  | 'ACTOR_MISSING'
   | 'CHANGED_MEANWHILE'
   | 'ILLEGAL_TRANSITION'
+  | 'ANOTHER_CANARY'
+  | 'NOTHING_BEFORE'
   | 'SHADOW_TOO_SHORT'
   | 'VERDICT_MISSING'
   | 'VERDICT_OF_ANOTHER'
   | 'VERDICT_TOO_OLD'
   | 'VERDICT_BLOCKS'
-  | 'OVERRIDE_WITHOUT_NEED';
+  | 'OVERRIDE_WITHOUT_NEED'
+  | 'DIVERGENCE_WITHOUT_NEED';
 
 export interface Refusal {
   readonly reason: RefusalReason;
@@ -100,92 +120,165 @@ export interface Refusal {
 }
 
 export type Transition =
-  | { readonly kind: 'appended'; readonly record: RolloutRecord }
+  | { readonly kind: 'appended'; readonly steps: readonly RolloutStep[] }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** Where the records of one subject lead to. Throws if they are no chain, as then a store has lost or forged one. */
-export function stateOf(history: readonly RolloutRecord[]): RolloutState {
-  return history.reduce(next, nowhere);
+export const noRollouts: Rollouts = { number: 0, standings: [] };
+
+/** Where the steps lead to. Throws if one does not follow from those before it: then a store has lost or forged one. */
+export function foldRollouts(steps: readonly RolloutStep[], from: Rollouts = noRollouts): Rollouts {
+  return steps.reduce(next, from);
 }
 
-const nowhere: RolloutState = {
-  stage: undefined,
-  percent: 0,
-  sinceMs: undefined,
-  lastId: undefined,
-  overrides: [],
-};
-
-function next(state: RolloutState, record: RolloutRecord): RolloutState {
-  if (record.previousId !== state.lastId || record.from !== state.stage)
-    throw new Error(`rollout record ${record.id} does not follow ${state.lastId}`);
-  const earlier = record.to === 'shadow' ? [] : state.overrides;
+function next({ number, standings }: Rollouts, step: RolloutStep): Rollouts {
+  const before = standings.find((each) => isSame(each, step));
+  if (step.number !== number + 1 || step.from !== before?.stage)
+    throw new Error(`rollout step ${step.number} does not follow step ${number}`);
+  const { policy, version, to, percent, atMs, actor, overrideReason, expectedDivergence } = step;
+  const inShadow = to === 'shadow';
+  const earlier = inShadow ? [] : (before?.overrides ?? []);
+  const standing: Standing = {
+    ...{ policy, version, stage: to, percent, sinceMs: atMs, number: step.number },
+    activeNumber: to === 'active' ? step.number : before?.activeNumber,
+    overrides: overrideReason === undefined ? earlier : [...earlier, overrideReason],
+    expectedDivergence: inShadow ? explainedBy(actor, expectedDivergence) : before?.expectedDivergence,
+  };
   return {
-    stage: record.to,
-    percent: record.percent,
-    sinceMs: record.atMs,
-    lastId: record.id,
-    overrides: record.overrideReason === undefined ? earlier : [...earlier, record.overrideReason],
+    number: step.number,
+    standings: before ? standings.map((each) => (each === before ? standing : each)) : [...standings, standing],
   };
 }
 
-/** The record that a command appends to the history of its subject, or why it does not. */
-export function transition(
-  history: readonly RolloutRecord[],
+const explainedBy = (by: string, reason: string | undefined) => (reason === undefined ? undefined : { by, reason });
+
+const isSame = (a: Subject, b: Subject): boolean => a.policy === b.policy && a.version === b.version;
+
+export const subjectName = ({ policy, version }: Subject): string => `${policy} ${version}`;
+
+export const standingOf = ({ standings }: Rollouts, subject: Subject): Standing | undefined =>
+  standings.find((each) => isSame(each, subject));
+
+/** Who decides about people, and who is asked beside them. */
+export interface Serving {
+  /** Undefined: there is no step yet. */
+  readonly active: Standing | undefined;
+  readonly canary: Standing | undefined;
+  readonly shadows: readonly Standing[];
+  /** Who may decide about people, for example in an arm of an experiment: whoever left the shadow and was not rolled back. */
+  readonly cleared: readonly Standing[];
+}
+
+export function servingOf({ standings }: Rollouts): Serving {
+  const at = (stage: Stage) => standings.filter((each) => each.stage === stage);
+  return {
+    active: at('active')[0],
+    canary: at('canary')[0],
+    shadows: at('shadow'),
+    cleared: standings.filter(
+      ({ stage, activeNumber }) =>
+        stage === 'active' || stage === 'canary' || (stage === 'retired' && activeNumber !== undefined),
+    ),
+  };
+}
+
+/** The first step of all: what decides about people before anything was rolled out, since something has to. */
+export function firstStep(
+  subject: Subject,
+  by: Pick<RolloutStep, 'atMs' | 'actor' | 'caller' | 'reason'>,
+): RolloutStep {
+  const { policy, version } = subject;
+  return { number: 1, policy, version, from: undefined, to: 'active', percent: 100, ...by };
+}
+
+/**
+ * The steps that a command appends, or why it does not. Whoever becomes active retires whoever was; whoever is rolled back
+ * from there makes way for the one before.
+ */
+export function moveRollout(
+  rollouts: Rollouts,
   command: RolloutCommand,
   rules: RolloutRules = rolloutRules,
 ): Transition {
-  const state = stateOf(history);
-  const refusal = refusalOf(history, state, command, rules);
+  const standing = standingOf(rollouts, command);
+  const refusal = refusalOf(rollouts, standing, command, rules);
   if (refusal) return { kind: 'refused', refusal };
-  const { id, subject, atMs, by, to, verdict, overrideReason, note } = command;
-  return {
-    kind: 'appended',
-    record: {
-      ...{ id, previousId: state.lastId, subject, atMs, by, from: state.stage, to },
-      percent: to === 'canary' ? (command.percent ?? 0) : to === 'active' ? 100 : 0,
-      ...(verdict && { verdict }),
-      ...(overrideReason !== undefined && { overrideReason }),
-      ...(note !== undefined && { note }),
-    },
+  const { policy, version, atMs, actor, caller, to, reason, verdict, overrideReason, expectedDivergence } = command;
+  const number = rollouts.number + 1;
+  const step: RolloutStep = {
+    ...{ number, policy, version, atMs, actor, caller, from: standing?.stage, to, reason },
+    percent: to === 'canary' ? (command.percent ?? 0) : to === 'active' ? 100 : 0,
+    ...{ verdict, overrideReason, expectedDivergence },
   };
+  const brought = broughtAlong(rollouts, standing, to);
+  return { kind: 'appended', steps: brought ? [step, { ...brought, ...follows(step) }] : [step] };
+}
+
+const follows = ({ number, atMs, actor, caller, reason }: RolloutStep) => ({
+  ...{ number: number + 1, causeNumber: number, atMs, actor, caller, reason },
+});
+
+type Brought = Pick<RolloutStep, 'policy' | 'version' | 'from' | 'to' | 'percent'>;
+
+function broughtAlong(rollouts: Rollouts, standing: Standing | undefined, to: Stage): Brought | undefined {
+  const { active } = servingOf(rollouts);
+  if (to === 'active' && active) return brought(active, 'retired', 0);
+  if (to !== 'rolled_back' || !standing || standing.stage !== 'active') return undefined;
+  const earlier = beforeIt(rollouts, standing);
+  return earlier && brought(earlier, 'active', 100);
+}
+
+const brought = ({ policy, version, stage }: Standing, to: Stage, percent: number): Brought => ({
+  ...{ policy, version, from: stage, to, percent },
+});
+
+/** Whoever was active last before this one, and was not rolled back. */
+function beforeIt({ standings }: Rollouts, standing: Standing): Standing | undefined {
+  return standings
+    .filter((each) => each !== standing && each.activeNumber !== undefined && each.stage !== 'rolled_back')
+    .toSorted((a, b) => (b.activeNumber ?? 0) - (a.activeNumber ?? 0))[0];
 }
 
 function refusalOf(
-  history: readonly RolloutRecord[],
-  state: RolloutState,
+  rollouts: Rollouts,
+  standing: Standing | undefined,
   command: RolloutCommand,
   rules: RolloutRules,
 ): Refusal | undefined {
-  const { id, expectedPreviousId, subject, by, to, atMs, overrideReason } = command;
-  if (by.trim() === '') return refuse('WHO_MISSING', 'a transition needs someone who answers for it');
-  if (history.some((record) => record.subject !== subject))
-    return refuse('OTHER_SUBJECT', `the history is not that of ${subject}`);
-  if (history.some((record) => record.id === id)) return refuse('ID_TAKEN', `${id} is a record already`);
-  if (expectedPreviousId !== state.lastId)
-    return refuse(
-      'CHANGED_MEANWHILE',
-      `the last record is ${state.lastId ?? 'none'}, not ${expectedPreviousId ?? 'none'}`,
-    );
-  const step = stepOf(state, command);
-  if (step === 'illegal')
+  const { expectedNumber, actor, to, atMs, overrideReason, expectedDivergence } = command;
+  if (rollouts.number === 0) return refuse('NOT_BEGUN', 'no policy is active yet: a server has to start first');
+  if (actor.trim() === '') return refuse('ACTOR_MISSING', 'a step needs someone who answers for it');
+  if (expectedNumber !== undefined && expectedNumber !== rollouts.number)
+    return refuse('CHANGED_MEANWHILE', `the last step is ${rollouts.number}, not ${expectedNumber}`);
+  const kind = kindOf(standing, command);
+  if (kind === 'illegal')
     return refuse(
       'ILLEGAL_TRANSITION',
-      `${nameOf(state.stage, state.percent)} does not lead to ${nameOf(to, command.percent)}`,
+      `${placeName(standing?.stage, standing?.percent)} does not lead to ${placeName(to, command.percent)}`,
     );
-  if (state.stage === 'shadow' && step === 'up' && !(atMs - (state.sinceMs ?? atMs) >= rules.minShadowMs))
-    return refuse('SHADOW_TOO_SHORT', `it must be in the shadow for ${rules.minShadowMs} ms before it serves anyone`);
-  if (step === 'up') return refusedByVerdict(state, command);
+  const { canary } = servingOf(rollouts);
+  if (to === 'canary' && canary && canary !== standing)
+    return refuse('ANOTHER_CANARY', `${canary.policy} is a canary: one at a time is compared with the active policy`);
+  if (to === 'rolled_back' && standing?.stage === 'active' && !beforeIt(rollouts, standing))
+    return refuse('NOTHING_BEFORE', 'no policy was active before, so none could take its place');
+  if (expectedDivergence !== undefined && to !== 'shadow')
+    return refuse('DIVERGENCE_WITHOUT_NEED', 'only a step into the shadow says why it will decide otherwise');
+  if (standing?.stage === 'shadow' && kind === 'up' && !(atMs - standing.sinceMs >= rules.minShadowMs))
+    return refuse(
+      'SHADOW_TOO_SHORT',
+      `it must be in the shadow for ${rules.minShadowMs / hourMs} hours before it serves anyone`,
+    );
+  if (standing && kind === 'up') return refusedByVerdict(standing, command, rules);
   return overrideReason === undefined
     ? undefined
-    : refuse('OVERRIDE_WITHOUT_NEED', 'this transition needs no verdict, so there is nothing to override');
+    : refuse('OVERRIDE_WITHOUT_NEED', 'this step needs no verdict, so there is nothing to override');
 }
 
 /** `up`: it will serve more people than before, so a verdict is needed. */
-type Step = 'up' | 'free' | 'illegal';
+type Kind = 'up' | 'free' | 'illegal';
 
-/** The one place where the way to users is drawn. */
-function stepOf({ stage, percent }: RolloutState, { to, percent: asked }: RolloutCommand): Step {
+/** The one place where the way to people is drawn. */
+function kindOf(standing: Standing | undefined, { to, percent: asked }: RolloutCommand): Kind {
+  const { stage, percent = 0 } = standing ?? {};
   const steps: readonly (number | undefined)[] = canarySteps;
   const isNext = steps.includes(asked) && steps.indexOf(asked) === steps.indexOf(percent) + 1;
   if (asked !== undefined && to !== 'canary') return 'illegal';
@@ -203,21 +296,24 @@ function stepOf({ stage, percent }: RolloutState, { to, percent: asked }: Rollou
       if (to === 'canary' && steps.includes(asked) && (asked ?? 0) < percent) return 'free';
       if (to === 'active' && percent === canarySteps.at(-1)) return 'up';
       return to === 'rolled_back' ? 'free' : 'illegal';
-    case 'active':
-      return to === 'rolled_back' || to === 'retired' ? 'free' : 'illegal';
+    case 'active': // retired by whoever takes its place
+      return to === 'rolled_back' ? 'free' : 'illegal';
     case 'retired':
-      return 'illegal';
+      return to === 'shadow' ? 'free' : 'illegal';
   }
 }
 
-function refusedByVerdict(state: RolloutState, command: RolloutCommand): Refusal | undefined {
-  const { verdict, subject, overrideReason } = command;
+function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: RolloutRules): Refusal | undefined {
+  const { verdict, atMs, overrideReason } = command;
   const overridden = overrideReason !== undefined && overrideReason.trim() !== '';
   // an override needs one too: whoever goes on against the gate is to have read what it says
   if (!verdict) return refuse('VERDICT_MISSING', 'a step towards more people needs a verdict of the gate');
-  if (verdict.subject !== subject) return refuse('VERDICT_OF_ANOTHER', `the verdict is about ${verdict.subject}`);
-  if (!(verdict.judgedAtMs >= (state.sinceMs ?? 0)))
+  if (verdict.subject !== subjectName(command))
+    return refuse('VERDICT_OF_ANOTHER', `the verdict is about ${verdict.subject}`);
+  if (!(verdict.judgedAtMs >= standing.sinceMs))
     return refuse('VERDICT_TOO_OLD', 'the verdict says nothing of the stage that it should end');
+  if (!(atMs - verdict.judgedAtMs <= rules.maxVerdictAgeMs))
+    return refuse('VERDICT_TOO_OLD', `the verdict is more than ${rules.maxVerdictAgeMs / hourMs} hours old`);
   // believed only if its own criteria bear it out
   const passes = verdict.status === 'PASS' && verdict.criteria.length > 0;
   if (passes && verdict.criteria.every(({ status }) => status === 'PASS')) {
@@ -232,5 +328,5 @@ function refusedByVerdict(state: RolloutState, command: RolloutCommand): Refusal
 
 const refuse = (reason: RefusalReason, message: string): Refusal => ({ reason, message });
 
-const nameOf = (stage: Stage | undefined, percent: number | undefined): string =>
+const placeName = (stage: Stage | undefined, percent: number | undefined): string =>
   stage === undefined ? 'nothing' : stage === 'canary' ? `canary ${percent ?? '?'} %` : stage;

@@ -1,4 +1,4 @@
-import type { Choices } from '../experiments/experiment.ts';
+import { type Choices, type ExperimentSet, suspendUncleared } from '../experiments/experiment.ts';
 import { createExperimentStore } from '../experiments/experiment-store.ts';
 import { policies } from '../experiments/policies/index.ts';
 import { createPopulationReader } from '../experiments/population-store.ts';
@@ -14,12 +14,15 @@ import type { Bus } from '../platform/bus.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { ConfigError } from '../platform/config.ts';
 import type { Database } from '../platform/database.ts';
+import type { Followed } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
+import { createRolloutStore } from '../registry/rollout-store.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
-import { type FollowedExperiments, followExperiments } from './follow-experiments.ts';
+import { followExperiments } from './follow-experiments.ts';
+import { followRollouts, type ServedPolicies } from './follow-rollouts.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createFeastReader, noFeast } from './read-feast.ts';
 import { createPersonReader } from './read-person.ts';
@@ -31,8 +34,9 @@ export type ServerContext = ScoreDeps &
   GenerateDeps &
   AdminDeps & {
     readonly metrics: Metrics;
-    /** There are none until they are refreshed or followed. */
-    readonly experiments: FollowedExperiments;
+    /** Until they are refreshed or followed, DEFAULT_POLICY decides, and there are no experiments. */
+    readonly rollouts: Followed<ServedPolicies>;
+    readonly experiments: Followed<ExperimentSet>;
   };
 
 export interface ServerContextDeps {
@@ -58,6 +62,7 @@ export async function createContext(
   const metrics = createMetrics();
   const experimentStore = createExperimentStore(database);
   const choices = choicesOf(prompts);
+  const rollouts = followRollouts({ store: createRolloutStore(database), policies, defaultPolicy: policy, clock, log });
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
     readPerson: createPersonReader(
@@ -75,15 +80,34 @@ export async function createContext(
     erasureStore: createErasureStore(database),
     experimentStore,
     choices,
-    experiments: followExperiments({ store: experimentStore, choices, log }),
+    rollouts,
+    experiments: clearedExperiments(followExperiments({ store: experimentStore, choices, log }), rollouts),
     bus,
-    policy,
     prompts,
     defaultPromptVersion: config.promptVersion,
     gateway: gateway && withRetry(gateway, { random: Math.random, now: () => performance.now() }),
     clock,
     newId: () => newId(clock()),
     log,
+  };
+}
+
+/** The experiments as far as their arms may decide about people, worked out once for each change. */
+function clearedExperiments(
+  experiments: Followed<ExperimentSet>,
+  rollouts: Pick<Followed<ServedPolicies>, 'current'>,
+): Followed<ExperimentSet> {
+  let [set, served] = [experiments.current(), rollouts.current()];
+  let cleared = suspendUncleared(set, served.cleared);
+  return {
+    ...experiments,
+    current() {
+      if (set !== experiments.current() || served !== rollouts.current()) {
+        [set, served] = [experiments.current(), rollouts.current()];
+        cleared = suspendUncleared(set, served.cleared);
+      }
+      return cleared;
+    },
   };
 }
 

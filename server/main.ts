@@ -4,7 +4,7 @@ import { ConfigError } from '../platform/config.ts';
 import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
-import { runMain, startupStep } from '../platform/run-main.ts';
+import { runMain, StartupError, startupStep } from '../platform/run-main.ts';
 import { streams } from '../platform/streams.ts';
 import { readServerConfig } from './config.ts';
 import { createContext } from './context.ts';
@@ -31,8 +31,13 @@ await runMain(async (signal) => {
   try {
     await bus.ensureStreams([streams.decisions]);
     const context = await createContext(config, { database, bus, log });
-    const { experiments } = context;
+    const { experiments, rollouts } = context;
+    const wrong = await rollouts.refresh();
+    if (wrong) throw new StartupError(String(wrong));
     await experiments.refresh();
+    const active = rollouts.current().active.name;
+    if (active !== config.policy)
+      log.warn({ active }, 'DEFAULT_POLICY is not the active policy: it only begins a database, rollouts change it');
     const server = createServer({
       routes: createRoutes(context),
       experiments,
@@ -45,7 +50,7 @@ await runMain(async (signal) => {
     log.info(
       {
         url,
-        policy: config.policy,
+        policy: active,
         promptVersion: config.promptVersion,
         model: config.llm?.model ?? null,
         feast: [...(config.feast?.features.keys() ?? [])],
@@ -54,7 +59,7 @@ await runMain(async (signal) => {
     );
     if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');
     const stopFollowing = new AbortController();
-    const following = experiments.follow(stopFollowing.signal);
+    const following = Promise.all([rollouts, experiments].map((each) => each.follow(stopFollowing.signal)));
     const lost = await Promise.race([
       aborted(signal),
       bus.closed.then((error) => error ?? new Error('the bus closed the connection')),

@@ -126,6 +126,17 @@ export type PolicyPopulation = Prisma.PolicyPopulationModel
  */
 export type ExperimentSet = Prisma.ExperimentSetModel
 /**
+ * Model RolloutStep
+ * Every step of a policy on its way to people, over all policies: where each stands is the fold over them. Only added to:
+ * a trigger refuses everything else.
+ */
+export type RolloutStep = Prisma.RolloutStepModel
+/**
+ * Model GateVerdict
+ * What the gate said last of a policy on its way to people.
+ */
+export type GateVerdict = Prisma.GateVerdictModel
+/**
  * Model ExperimentStats
  * What a person did in one arm of an experiment. Whole numbers that only add up, see experiments/analysis/counters.ts.
  */

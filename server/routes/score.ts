@@ -3,9 +3,8 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { type Decision, decide, type Learnt } from '../../experiments/decide.ts';
 import type { ExperimentSource } from '../../experiments/experiment.ts';
 import { policies } from '../../experiments/policies/index.ts';
-import type { Policy } from '../../experiments/policies/policy.ts';
 import { nothingLearnt } from '../../experiments/statistics.ts';
-import { treat } from '../../experiments/treatment.ts';
+import { treat, withCanary } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
 import { type Profile, readProfile } from '../../features/profile.ts';
@@ -17,6 +16,7 @@ import { alreadyExists, type FieldViolation, invalidArgument } from '../../platf
 import { derivedId } from '../../platform/ids.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
+import type { ServedPolicies } from '../follow-rollouts.ts';
 import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from '../read-person.ts';
 import { toScoreResponse, toTipScored } from '../tip-scored.ts';
@@ -29,8 +29,7 @@ export interface ScoreDeps {
   readonly countSkew: (profile: Profile) => void;
   /** Gets every decision, once: also one whose policy failed. */
   readonly countDecision: (decision: Decision) => void;
-  /** Decides where no experiment chooses another one. */
-  readonly policy: Policy;
+  readonly rollouts: { current(): ServedPolicies };
   readonly experiments: ExperimentSource;
   readonly clock: Clock;
 }
@@ -44,7 +43,7 @@ export function createScore({
   decisionLog,
   countSkew,
   countDecision,
-  policy,
+  rollouts,
   experiments,
   clock,
 }: ScoreDeps) {
@@ -64,9 +63,11 @@ export function createScore({
     const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
     const learnt = person?.learnt ?? nothing;
-    const treatment = treat(experiments.current(), request.userId, moment.nowMs);
-    const deciding = policies.get(treatment.policy ?? policy.name) ?? policy;
-    const decision = decide(deciding, vectors, request.requestId, learnt);
+    const { active, canary } = rollouts.current();
+    const asExperiments = treat(experiments.current(), request.userId, moment.nowMs);
+    const treatment = canary ? withCanary(asExperiments, canary, request.userId, moment.nowMs) : asExperiments;
+    const policy = policies.get(treatment.policy ?? active.name) ?? active;
+    const decision = decide(policy, vectors, request.requestId, learnt);
 
     const readings = [...profile, ...moment.readings];
     const scored = {

@@ -29,7 +29,7 @@ export interface Loop extends AsyncDisposable {
   readonly baseUrl: string;
   readonly client: TipClient;
   readonly publisher: EventPublisher;
-  /** Another server on the same tables and streams. */
+  /** Another server on the same tables and streams. With a `policy` it does not follow rollouts: that one decides. */
   startReplica(config?: Partial<ServerConfig>): Promise<{ readonly baseUrl: string; readonly client: TipClient }>;
   /** Starts consuming; until then events wait in their streams. Ends what was started before. */
   consume(decode?: Decode): Promise<void>;
@@ -63,13 +63,14 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
       { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
       { database, bus, log: silent },
     );
-    const { experiments, metrics } = context;
+    const { experiments, rollouts, metrics } = context;
     const server = createServer({ routes: createRoutes(context), experiments, authKeys: [], log: silent, metrics });
     const { url } = await server.listen({ port: 0, host: '127.0.0.1' });
     server.setServing(true);
     stack.defer(() => server.drain(500));
     const stopFollowing = new AbortController();
-    const following = experiments.follow(stopFollowing.signal);
+    const followed = own.policy === undefined ? [rollouts, experiments] : [experiments];
+    const following = Promise.all(followed.map((each) => each.follow(stopFollowing.signal)));
     stack.defer(async () => {
       stopFollowing.abort();
       await following;

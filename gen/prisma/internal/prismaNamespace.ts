@@ -417,6 +417,8 @@ export const ModelName = {
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
   ExperimentSet: 'ExperimentSet',
+  RolloutStep: 'RolloutStep',
+  GateVerdict: 'GateVerdict',
   ExperimentStats: 'ExperimentStats',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
@@ -436,7 +438,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "experimentStats" | "shadowCursor" | "shadowDaily" | "shadowScore"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "experimentStats" | "shadowCursor" | "shadowDaily" | "shadowScore"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1920,6 +1922,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    RolloutStep: {
+      payload: Prisma.$RolloutStepPayload<ExtArgs>
+      fields: Prisma.RolloutStepFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutStepFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutStepFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutStepFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutStepFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutStepFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutStepCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutStepCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutStepCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutStepDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        update: {
+          args: Prisma.RolloutStepUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutStepDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutStepUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutStepUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutStepUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutStepPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutStepAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutStep>
+        }
+        groupBy: {
+          args: Prisma.RolloutStepGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutStepGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutStepCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutStepCountAggregateOutputType> | number
+        }
+      }
+    }
+    GateVerdict: {
+      payload: Prisma.$GateVerdictPayload<ExtArgs>
+      fields: Prisma.GateVerdictFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.GateVerdictFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.GateVerdictFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        findFirst: {
+          args: Prisma.GateVerdictFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.GateVerdictFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        findMany: {
+          args: Prisma.GateVerdictFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>[]
+        }
+        create: {
+          args: Prisma.GateVerdictCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        createMany: {
+          args: Prisma.GateVerdictCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.GateVerdictCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>[]
+        }
+        delete: {
+          args: Prisma.GateVerdictDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        update: {
+          args: Prisma.GateVerdictUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        deleteMany: {
+          args: Prisma.GateVerdictDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.GateVerdictUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.GateVerdictUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>[]
+        }
+        upsert: {
+          args: Prisma.GateVerdictUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GateVerdictPayload>
+        }
+        aggregate: {
+          args: Prisma.GateVerdictAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateGateVerdict>
+        }
+        groupBy: {
+          args: Prisma.GateVerdictGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GateVerdictGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.GateVerdictCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GateVerdictCountAggregateOutputType> | number
+        }
+      }
+    }
     ExperimentStats: {
       payload: Prisma.$ExperimentStatsPayload<ExtArgs>
       fields: Prisma.ExperimentStatsFieldRefs
@@ -2526,6 +2676,35 @@ export const ExperimentSetScalarFieldEnum = {
 export type ExperimentSetScalarFieldEnum = (typeof ExperimentSetScalarFieldEnum)[keyof typeof ExperimentSetScalarFieldEnum]
 
 
+export const RolloutStepScalarFieldEnum = {
+  number: 'number',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  createdAt: 'createdAt',
+  actor: 'actor',
+  caller: 'caller',
+  fromStage: 'fromStage',
+  toStage: 'toStage',
+  percent: 'percent',
+  reason: 'reason',
+  expectedDivergence: 'expectedDivergence',
+  overrideReason: 'overrideReason',
+  causeNumber: 'causeNumber',
+  verdict: 'verdict'
+} as const
+
+export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
+
+
+export const GateVerdictScalarFieldEnum = {
+  subject: 'subject',
+  judgedAt: 'judgedAt',
+  verdict: 'verdict'
+} as const
+
+export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
+
+
 export const ExperimentStatsScalarFieldEnum = {
   userId: 'userId',
   experiment: 'experiment',
@@ -2599,6 +2778,14 @@ export const JsonNullValueInput = {
 } as const
 
 export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
+
+
+export const NullableJsonNullValueInput = {
+  DbNull: DbNull,
+  JsonNull: JsonNull
+} as const
+
+export type NullableJsonNullValueInput = (typeof NullableJsonNullValueInput)[keyof typeof NullableJsonNullValueInput]
 
 
 export const QueryMode = {
@@ -2907,6 +3094,8 @@ export type GlobalOmitConfig = {
   policyStats?: Prisma.PolicyStatsOmit
   policyPopulation?: Prisma.PolicyPopulationOmit
   experimentSet?: Prisma.ExperimentSetOmit
+  rolloutStep?: Prisma.RolloutStepOmit
+  gateVerdict?: Prisma.GateVerdictOmit
   experimentStats?: Prisma.ExperimentStatsOmit
   shadowCursor?: Prisma.ShadowCursorOmit
   shadowDaily?: Prisma.ShadowDailyOmit

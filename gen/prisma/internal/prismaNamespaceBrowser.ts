@@ -71,6 +71,8 @@ export const ModelName = {
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
   ExperimentSet: 'ExperimentSet',
+  RolloutStep: 'RolloutStep',
+  GateVerdict: 'GateVerdict',
   ExperimentStats: 'ExperimentStats',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
@@ -380,6 +382,35 @@ export const ExperimentSetScalarFieldEnum = {
 export type ExperimentSetScalarFieldEnum = (typeof ExperimentSetScalarFieldEnum)[keyof typeof ExperimentSetScalarFieldEnum]
 
 
+export const RolloutStepScalarFieldEnum = {
+  number: 'number',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  createdAt: 'createdAt',
+  actor: 'actor',
+  caller: 'caller',
+  fromStage: 'fromStage',
+  toStage: 'toStage',
+  percent: 'percent',
+  reason: 'reason',
+  expectedDivergence: 'expectedDivergence',
+  overrideReason: 'overrideReason',
+  causeNumber: 'causeNumber',
+  verdict: 'verdict'
+} as const
+
+export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
+
+
+export const GateVerdictScalarFieldEnum = {
+  subject: 'subject',
+  judgedAt: 'judgedAt',
+  verdict: 'verdict'
+} as const
+
+export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
+
+
 export const ExperimentStatsScalarFieldEnum = {
   userId: 'userId',
   experiment: 'experiment',
@@ -453,6 +484,14 @@ export const JsonNullValueInput = {
 } as const
 
 export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
+
+
+export const NullableJsonNullValueInput = {
+  DbNull: DbNull,
+  JsonNull: JsonNull
+} as const
+
+export type NullableJsonNullValueInput = (typeof NullableJsonNullValueInput)[keyof typeof NullableJsonNullValueInput]
 
 
 export const QueryMode = {
