@@ -46,7 +46,7 @@ export function follow<Value>({
       if (!isOut) log.warn({ error: String(error) }, `${what} cannot be read, the last ones stay`);
       isOut = true;
     }
-    if (newest === undefined) return undefined;
+    if (newest === undefined || newest.id <= seenId) return undefined; // another refresh was faster
     seenId = newest.id; // also of a wrong one, which is told of once
     try {
       current = newest.read();

@@ -158,6 +158,8 @@ export const subjectName = ({ policy, version }: Subject): string => `${policy} 
 export const standingOf = ({ standings }: Rollouts, subject: Subject): Standing | undefined =>
   standings.find((each) => isSame(each, subject));
 
+export const servesPeople = ({ stage }: Standing): boolean => stage === 'active' || stage === 'canary';
+
 /** Who decides about people, and who is asked beside them. */
 export interface Serving {
   /** Undefined: there is no step yet. */
@@ -175,8 +177,7 @@ export function servingOf({ standings }: Rollouts): Serving {
     canary: at('canary')[0],
     shadows: at('shadow'),
     cleared: standings.filter(
-      ({ stage, activeNumber }) =>
-        stage === 'active' || stage === 'canary' || (stage === 'retired' && activeNumber !== undefined),
+      (each) => servesPeople(each) || (each.stage === 'retired' && each.activeNumber !== undefined),
     ),
   };
 }

@@ -61,8 +61,9 @@ export async function createContext(
   const { llm, feast } = config;
   const metrics = createMetrics();
   const experimentStore = createExperimentStore(database);
+  const rolloutStore = createRolloutStore(database);
   const choices = choicesOf(prompts);
-  const rollouts = followRollouts({ store: createRolloutStore(database), policies, defaultPolicy: policy, clock, log });
+  const rollouts = followRollouts({ store: rolloutStore, policies, defaultPolicy: policy, clock, log });
   const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
   return {
     readPerson: createPersonReader(
@@ -79,6 +80,8 @@ export async function createContext(
     deadLetterStore: createDeadLetterStore(database),
     erasureStore: createErasureStore(database),
     experimentStore,
+    rolloutStore,
+    policies,
     choices,
     rollouts,
     experiments: clearedExperiments(followExperiments({ store: experimentStore, choices, log }), rollouts),

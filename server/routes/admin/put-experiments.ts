@@ -7,26 +7,30 @@ import {
   type PutExperimentsResponse,
   PutExperimentsResponseSchema,
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
-import { DomainError, type FieldViolation, invalidArgument } from '../../../platform/errors.ts';
+import { DomainError, invalidArgument } from '../../../platform/errors.ts';
 import type { Log } from '../../../platform/log.ts';
+import type { ServedPolicies } from '../../follow-rollouts.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
+import { checkStorable } from './check-storable.ts';
 import { toExperimentSet } from './experiment-set.ts';
 
 export interface PutExperimentsDeps {
   readonly experimentStore: Pick<ExperimentStore, 'append' | 'readNewest' | 'readRun'>;
   readonly choices: Choices;
+  readonly rollouts: { current(): ServedPolicies };
   readonly log: Pick<Log, 'info'>;
 }
 
 /** Puts experiments in force, if they are right and the caller has seen those that they replace. */
-export function createPutExperiments({ experimentStore, choices, log }: PutExperimentsDeps) {
+export function createPutExperiments({ experimentStore, choices, rollouts, log }: PutExperimentsDeps) {
   return async (
     { definitionsJson, expectedPreviousId, actor, reason, dryRun }: PutExperimentsRequest,
     context: Pick<HandlerContext, 'values'>,
   ): Promise<PutExperimentsResponse> => {
     checkStorable({ actor, reason });
     const definitions = readJson(definitionsJson);
-    const { version } = parse(definitions, choices, await experimentStore.readRun());
+    const known = { ...choices, clearedPolicies: rollouts.current().cleared };
+    const { version } = parse(definitions, known, await experimentStore.readRun());
     const caller = context.values.get(callerKey).name;
     const set = { previousId: expectedPreviousId, version, definitions, actor, caller, reason };
     if (dryRun) {
@@ -61,14 +65,6 @@ function parse(definitions: unknown, ...rest: [Choices, Parameters<typeof parseE
     const violations = error.violations.map((each) => ({ ...each, field: within(each.field) }));
     throw invalidArgument(violations, { reason: 'INVALID_EXPERIMENTS' });
   }
-}
-
-/** The one character that no text of the database can hold. */
-function checkStorable(fields: Readonly<Record<string, string>>): void {
-  const violations = Object.entries(fields)
-    .filter(([, value]) => value.includes('\0'))
-    .map(([name]): FieldViolation => ({ field: name, description: 'must not hold U+0000' }));
-  if (violations.length > 0) throw invalidArgument(violations);
 }
 
 function replaced(newestId: number): DomainError {

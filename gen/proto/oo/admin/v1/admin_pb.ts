@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file oo/admin/v1/admin.proto.
  */
 export const file_oo_admin_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Chdvby9hZG1pbi92MS9hZG1pbi5wcm90bxILb28uYWRtaW4udjEifQoWUmV3YXJkQW5hbHl0aWNzUmVxdWVzdBIdCgRkYXlzGAEgASgNQgq6SAcqBRjuAigBSACIAQESOwoJZGltZW5zaW9uGAIgASgOMhwub28uYWRtaW4udjEuUmV3YXJkRGltZW5zaW9uQgq6SAeCAQQQASAAQgcKBV9kYXlzIj8KF1Jld2FyZEFuYWx5dGljc1Jlc3BvbnNlEiQKBHJvd3MYASADKAsyFi5vby5hZG1pbi52MS5SZXdhcmRSb3cipwIKCVJld2FyZFJvdxILCgNrZXkYASABKAkSDgoGc2VydmVkGAIgASgEEgwKBGRvbmUYAyABKAQSEQoJZGlzbWlzc2VkGAQgASgEEg8KB3Nub296ZWQYBSABKAQSDwoHaGVscGZ1bBgGIAEoBBITCgtub3RfaGVscGZ1bBgHIAEoBBIVCg1yZWFjdGlvbl9yYXRlGAggASgBEhgKC21lYW5fcmV3YXJkGAkgASgBSACIAQESHAoPbWVhbl9yZXdhcmRfbG93GAogASgBSAGIAQESHQoQbWVhbl9yZXdhcmRfaGlnaBgLIAEoAUgCiAEBQg4KDF9tZWFuX3Jld2FyZEISChBfbWVhbl9yZXdhcmRfbG93QhMKEV9tZWFuX3Jld2FyZF9oaWdoIkgKC1BhZ2VSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY9AMSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiOwoRTGlzdE1vZGVsc1JlcXVlc3QSJgoEcGFnZRgBIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0IlEKEkxpc3RNb2RlbHNSZXNwb25zZRIiCgZtb2RlbHMYASADKAsyEi5vby5hZG1pbi52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQgoFTW9kZWwSDAoEbmFtZRgBIAEoCRIrCgh2ZXJzaW9ucxgCIAMoCzIZLm9vLmFkbWluLnYxLk1vZGVsVmVyc2lvbiJ2CgxNb2RlbFZlcnNpb24SDwoHdmVyc2lvbhgBIAEoCRIUCgxjb250ZW50X2hhc2gYAiABKAkSDwoHYWxpYXNlcxgDIAMoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJMChNHZXRNb2RlbENhcmRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIABEhoKB3ZlcnNpb24YAiABKAlCCbpIBnIEEAEYQCJAChRHZXRNb2RlbENhcmRSZXNwb25zZRIRCgljYXJkX2pzb24YASABKAkSFQoNY2FyZF9tYXJrZG93bhgCIAEoCSJWChNMaXN0Um9sbG91dHNSZXF1ZXN0EhcKBnBvbGljeRgBIAEoCUIHukgEcgIYQBImCgRwYWdlGAIgASgLMhgub28uYWRtaW4udjEuUGFnZVJlcXVlc3QiVwoUTGlzdFJvbGxvdXRzUmVzcG9uc2USJgoIcm9sbG91dHMYASADKAsyFC5vby5hZG1pbi52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKEAgoHUm9sbG91dBIOCgZwb2xpY3kYASABKAkSFgoOcG9saWN5X3ZlcnNpb24YAiABKAkSLQoKZnJvbV9zdGFnZRgDIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIrCgh0b19zdGFnZRgEIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIXCg90cmFmZmljX3BlcmNlbnQYBSABKAESDQoFYWN0b3IYBiABKAkSDgoGcmVhc29uGAcgASgJEhUKDWV2aWRlbmNlX2pzb24YCCABKAkSJgoCYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuIBChBEZWFkTGV0dGVyRmlsdGVyEjkKB3JlYXNvbnMYASADKA4yHi5vby5ldmVudHMudjEuRGVhZExldHRlclJlYXNvbkIIukgFkgECEBASGQoHc3ViamVjdBgCIAEoCUIIukgFcgMYgAISLQoJc2Vlbl9mcm9tGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtzZWVuX2JlZm9yZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoQaW5jbHVkZV9yZXBsYXllZBgFIAEoCCJvChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0Ei0KBmZpbHRlchgBIAEoCzIdLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXJGaWx0ZXISJgoEcGFnZRgCIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0ImEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEi0KDGRlYWRfbGV0dGVycxgBIAMoCzIXLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrIDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEg8KB3N1YmplY3QYAiABKAkSFwoPc3RyZWFtX3NlcXVlbmNlGAMgASgEEhIKCmRlbGl2ZXJpZXMYBCABKA0SLgoGcmVhc29uGAUgASgOMh4ub28uZXZlbnRzLnYxLkRlYWRMZXR0ZXJSZWFzb24SDQoFZXJyb3IYBiABKAkSDAoEZGF0YRgHIAEoDBI1CgdoZWFkZXJzGAggAygLMiQub28uYWRtaW4udjEuRGVhZExldHRlci5IZWFkZXJzRW50cnkSMQoNZmlyc3Rfc2Vlbl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9zZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXBsYXllZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZXZlbnRfaWQYDCABKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihAEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CgZmaWx0ZXIYASABKAsyHS5vby5hZG1pbi52MS5EZWFkTGV0dGVyRmlsdGVyQga6SAPIAQESDwoHZHJ5X3J1bhgCIAEoCBIgCg5tYXhfcGVyX3NlY29uZBgDIAEoDUIIukgFKgMYkE4iPgoZUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZRIPCgdtYXRjaGVkGAEgASgEEhAKCHJlcGxheWVkGAIgASgEImAKFkluc3BlY3RGZWF0dXJlc1JlcXVlc3QSGwoHdXNlcl9pZBgBIAEoCUIKukgHcgUQASiAARIpCgVhc19vZhgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijAEKF0luc3BlY3RGZWF0dXJlc1Jlc3BvbnNlEjQKDmZlYXR1cmVfdmFsdWVzGAEgAygLMhwub28uZmVhdHVyZXMudjEuRmVhdHVyZVZhbHVlEjsKFXBlcnNvbl9mZWF0dXJlX3ZhbHVlcxgCIAMoCzIcLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVWYWx1ZSJLChBFcmFzZVVzZXJSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCrpIB3IFEAEogAESGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGPQDImIKEUVyYXNlVXNlclJlc3BvbnNlEhQKDHJvd3NfcmVtb3ZlZBgBIAEoBBI3ChRzdHJlYW1zX2NsZWFuX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKkAQoVUHV0RXhwZXJpbWVudHNSZXF1ZXN0EiUKEGRlZmluaXRpb25zX2pzb24YASABKAlCC7pICHIGEAEogIAgEhwKFGV4cGVjdGVkX3ByZXZpb3VzX2lkGAIgASgNEhkKBWFjdG9yGAMgASgJQgq6SAdyBRABGIABEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AxIPCgdkcnlfcnVuGAUgASgIIkEKFlB1dEV4cGVyaW1lbnRzUmVzcG9uc2USJwoDc2V0GAEgASgLMhoub28uYWRtaW4udjEuRXhwZXJpbWVudFNldCJAChZMaXN0RXhwZXJpbWVudHNSZXF1ZXN0EiYKBHBhZ2UYASABKAsyGC5vby5hZG1pbi52MS5QYWdlUmVxdWVzdCKJAQoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKwoHY3VycmVudBgBIAEoCzIaLm9vLmFkbWluLnYxLkV4cGVyaW1lbnRTZXQSKAoEc2V0cxgCIAMoCzIaLm9vLmFkbWluLnYxLkV4cGVyaW1lbnRTZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJIrIBCg1FeHBlcmltZW50U2V0EgoKAmlkGAEgASgNEhMKC3ByZXZpb3VzX2lkGAIgASgNEg8KB3ZlcnNpb24YAyABKAkSGAoQZGVmaW5pdGlvbnNfanNvbhgEIAEoCRINCgVhY3RvchgFIAEoCRIOCgZjYWxsZXIYBiABKAkSDgoGcmVhc29uGAcgASgJEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJvChpHZXRFeHBlcmltZW50UmVwb3J0UmVxdWVzdBIdCgpleHBlcmltZW50GAEgASgJQgm6SAZyBBABGEASGAoHdmVyc2lvbhgCIAEoCUIHukgEcgIYQBIYCgdjb250cm9sGAMgASgJQge6SARyAhhAIvUBChtHZXRFeHBlcmltZW50UmVwb3J0UmVzcG9uc2USEgoKZXhwZXJpbWVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2NvbnRyb2wYAyABKAkSJAoEYXJtcxgEIAMoCzIWLm9vLmFkbWluLnYxLkFybUNvdW50cxIeChZwZW9wbGVfaW5fc2V2ZXJhbF9hcm1zGAUgASgEEi4KDHNhbXBsZV9yYXRpbxgGIAEoCzIYLm9vLmFkbWluLnYxLlNhbXBsZVJhdGlvEioKB21ldHJpY3MYByADKAsyGS5vby5hZG1pbi52MS5NZXRyaWNSZXBvcnQicQoJQXJtQ291bnRzEgsKA2FybRgBIAEoCRINCgVzaGFyZRgCIAEoARIOCgZwZW9wbGUYAyABKAQSEQoJZGVjaXNpb25zGAQgASgEEg8KB3Jld2FyZHMYBSABKAQSFAoMcmV3YXJkX21pbGxpGAYgASgSIkEKC1NhbXBsZVJhdGlvEhIKCmNoaV9zcXVhcmUYASABKAESDwoHcF92YWx1ZRgCIAEoARINCgVhbGFybRgDIAEoCCKCAQoMTWV0cmljUmVwb3J0Eg4KBm1ldHJpYxgBIAEoCRIMCgR1bml0GAIgASgJEiMKBW1lYW5zGAMgAygLMhQub28uYWRtaW4udjEuQXJtTWVhbhIvCgtjb21wYXJpc29ucxgEIAMoCzIaLm9vLmFkbWluLnYxLkFybUNvbXBhcmlzb24iWwoHQXJtTWVhbhILCgNhcm0YASABKAkSEQoEbWVhbhgCIAEoAUgAiAEBEicKCGludGVydmFsGAMgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWxCBwoFX21lYW4iowEKDUFybUNvbXBhcmlzb24SCwoDYXJtGAEgASgJEiwKCGFic29sdXRlGAIgASgLMhoub28uYWRtaW4udjEuQXJtRGlmZmVyZW5jZRIsCghyZWxhdGl2ZRgDIAEoCzIaLm9vLmFkbWluLnYxLkFybURpZmZlcmVuY2USKQoJZGlyZWN0aW9uGAQgASgOMhYub28uYWRtaW4udjEuRGlyZWN0aW9uIokBCg1Bcm1EaWZmZXJlbmNlEg0KBXZhbHVlGAEgASgBEhYKDnN0YW5kYXJkX2Vycm9yGAIgASgBEiQKBWZpeGVkGAMgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWwSKwoMYWx3YXlzX3ZhbGlkGAQgASgLMhUub28uYWRtaW4udjEuSW50ZXJ2YWwiKAoISW50ZXJ2YWwSDQoFbG93ZXIYASABKAESDQoFdXBwZXIYAiABKAEq6wEKD1Jld2FyZERpbWVuc2lvbhIgChxSRVdBUkRfRElNRU5TSU9OX1VOU1BFQ0lGSUVEEAASGAoUUkVXQVJEX0RJTUVOU0lPTl9EQVkQARIbChdSRVdBUkRfRElNRU5TSU9OX1BPTElDWRACEhoKFlJFV0FSRF9ESU1FTlNJT05fTU9ERUwQAxIjCh9SRVdBUkRfRElNRU5TSU9OX1BST01QVF9WRVJTSU9OEAQSGQoVUkVXQVJEX0RJTUVOU0lPTl9LSU5EEAUSIwofUkVXQVJEX0RJTUVOU0lPTl9FWFBFUklNRU5UX0FSTRAGKrQBCgxSb2xsb3V0U3RhZ2USHQoZUk9MTE9VVF9TVEFHRV9VTlNQRUNJRklFRBAAEhwKGFJPTExPVVRfU1RBR0VfUkVHSVNURVJFRBABEhgKFFJPTExPVVRfU1RBR0VfU0hBRE9XEAISGAoUUk9MTE9VVF9TVEFHRV9DQU5BUlkQAxIYChRST0xMT1VUX1NUQUdFX0FDVElWRRAEEhkKFVJPTExPVVRfU1RBR0VfUkVUSVJFRBAFKmgKCURpcmVjdGlvbhIZChVESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIUChBESVJFQ1RJT05fQkVUVEVSEAESEwoPRElSRUNUSU9OX1dPUlNFEAISFQoRRElSRUNUSU9OX1VOQ0xFQVIQAzKKCAoMQWRtaW5TZXJ2aWNlEl4KD1Jld2FyZEFuYWx5dGljcxIjLm9vLmFkbWluLnYxLlJld2FyZEFuYWx5dGljc1JlcXVlc3QaJC5vby5hZG1pbi52MS5SZXdhcmRBbmFseXRpY3NSZXNwb25zZSIAEk8KCkxpc3RNb2RlbHMSHi5vby5hZG1pbi52MS5MaXN0TW9kZWxzUmVxdWVzdBofLm9vLmFkbWluLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIAElUKDEdldE1vZGVsQ2FyZBIgLm9vLmFkbWluLnYxLkdldE1vZGVsQ2FyZFJlcXVlc3QaIS5vby5hZG1pbi52MS5HZXRNb2RlbENhcmRSZXNwb25zZSIAElUKDExpc3RSb2xsb3V0cxIgLm9vLmFkbWluLnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaIS5vby5hZG1pbi52MS5MaXN0Um9sbG91dHNSZXNwb25zZSIAEl4KD0xpc3REZWFkTGV0dGVycxIjLm9vLmFkbWluLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJC5vby5hZG1pbi52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZSIAEmQKEVJlcGxheURlYWRMZXR0ZXJzEiUub28uYWRtaW4udjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0GiYub28uYWRtaW4udjEuUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZSIAEl4KD0luc3BlY3RGZWF0dXJlcxIjLm9vLmFkbWluLnYxLkluc3BlY3RGZWF0dXJlc1JlcXVlc3QaJC5vby5hZG1pbi52MS5JbnNwZWN0RmVhdHVyZXNSZXNwb25zZSIAEkwKCUVyYXNlVXNlchIdLm9vLmFkbWluLnYxLkVyYXNlVXNlclJlcXVlc3QaHi5vby5hZG1pbi52MS5FcmFzZVVzZXJSZXNwb25zZSIAElsKDlB1dEV4cGVyaW1lbnRzEiIub28uYWRtaW4udjEuUHV0RXhwZXJpbWVudHNSZXF1ZXN0GiMub28uYWRtaW4udjEuUHV0RXhwZXJpbWVudHNSZXNwb25zZSIAEl4KD0xpc3RFeHBlcmltZW50cxIjLm9vLmFkbWluLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaJC5vby5hZG1pbi52MS5MaXN0RXhwZXJpbWVudHNSZXNwb25zZSIAEmoKE0dldEV4cGVyaW1lbnRSZXBvcnQSJy5vby5hZG1pbi52MS5HZXRFeHBlcmltZW50UmVwb3J0UmVxdWVzdBooLm9vLmFkbWluLnYxLkdldEV4cGVyaW1lbnRSZXBvcnRSZXNwb25zZSIAYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_oo_events_v1_dead_letter, file_oo_features_v1_features]);
+  fileDesc("Chdvby9hZG1pbi92MS9hZG1pbi5wcm90bxILb28uYWRtaW4udjEifQoWUmV3YXJkQW5hbHl0aWNzUmVxdWVzdBIdCgRkYXlzGAEgASgNQgq6SAcqBRjuAigBSACIAQESOwoJZGltZW5zaW9uGAIgASgOMhwub28uYWRtaW4udjEuUmV3YXJkRGltZW5zaW9uQgq6SAeCAQQQASAAQgcKBV9kYXlzIj8KF1Jld2FyZEFuYWx5dGljc1Jlc3BvbnNlEiQKBHJvd3MYASADKAsyFi5vby5hZG1pbi52MS5SZXdhcmRSb3cipwIKCVJld2FyZFJvdxILCgNrZXkYASABKAkSDgoGc2VydmVkGAIgASgEEgwKBGRvbmUYAyABKAQSEQoJZGlzbWlzc2VkGAQgASgEEg8KB3Nub296ZWQYBSABKAQSDwoHaGVscGZ1bBgGIAEoBBITCgtub3RfaGVscGZ1bBgHIAEoBBIVCg1yZWFjdGlvbl9yYXRlGAggASgBEhgKC21lYW5fcmV3YXJkGAkgASgBSACIAQESHAoPbWVhbl9yZXdhcmRfbG93GAogASgBSAGIAQESHQoQbWVhbl9yZXdhcmRfaGlnaBgLIAEoAUgCiAEBQg4KDF9tZWFuX3Jld2FyZEISChBfbWVhbl9yZXdhcmRfbG93QhMKEV9tZWFuX3Jld2FyZF9oaWdoIkgKC1BhZ2VSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY9AMSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiOwoRTGlzdE1vZGVsc1JlcXVlc3QSJgoEcGFnZRgBIAEoCzIYLm9vLmFkbWluLnYxLlBhZ2VSZXF1ZXN0IlEKEkxpc3RNb2RlbHNSZXNwb25zZRIiCgZtb2RlbHMYASADKAsyEi5vby5hZG1pbi52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQgoFTW9kZWwSDAoEbmFtZRgBIAEoCRIrCgh2ZXJzaW9ucxgCIAMoCzIZLm9vLmFkbWluLnYxLk1vZGVsVmVyc2lvbiJ2CgxNb2RlbFZlcnNpb24SDwoHdmVyc2lvbhgBIAEoCRIUCgxjb250ZW50X2hhc2gYAiABKAkSDwoHYWxpYXNlcxgDIAMoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJMChNHZXRNb2RlbENhcmRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIABEhoKB3ZlcnNpb24YAiABKAlCCbpIBnIEEAEYQCJAChRHZXRNb2RlbENhcmRSZXNwb25zZRIRCgljYXJkX2pzb24YASABKAkSFQoNY2FyZF9tYXJrZG93bhgCIAEoCSJWChNMaXN0Um9sbG91dHNSZXF1ZXN0EhcKBnBvbGljeRgBIAEoCUIHukgEcgIYQBImCgRwYWdlGAIgASgLMhgub28uYWRtaW4udjEuUGFnZVJlcXVlc3QiVwoUTGlzdFJvbGxvdXRzUmVzcG9uc2USJgoIcm9sbG91dHMYASADKAsyFC5vby5hZG1pbi52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLwAgoHUm9sbG91dBIOCgZwb2xpY3kYASABKAkSFgoOcG9saWN5X3ZlcnNpb24YAiABKAkSLQoKZnJvbV9zdGFnZRgDIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIrCgh0b19zdGFnZRgEIAEoDjIZLm9vLmFkbWluLnYxLlJvbGxvdXRTdGFnZRIXCg90cmFmZmljX3BlcmNlbnQYBSABKAESDQoFYWN0b3IYBiABKAkSDgoGcmVhc29uGAcgASgJEhUKDWV2aWRlbmNlX2pzb24YCCABKAkSJgoCYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm51bWJlchgKIAEoDRIOCgZjYWxsZXIYCyABKAkSGwoTZXhwZWN0ZWRfZGl2ZXJnZW5jZRgMIAEoCRIXCg9vdmVycmlkZV9yZWFzb24YDSABKAkSFAoMY2F1c2VfbnVtYmVyGA4gASgNIhUKE0xpc3RQb2xpY2llc1JlcXVlc3QiWgoUTGlzdFBvbGljaWVzUmVzcG9uc2USLQoIcG9saWNpZXMYASADKAsyGy5vby5hZG1pbi52MS5Qb2xpY3lTdGFuZGluZxITCgtsYXN0X251bWJlchgCIAEoDSKJAgoOUG9saWN5U3RhbmRpbmcSDgoGcG9saWN5GAEgASgJEhYKDnBvbGljeV92ZXJzaW9uGAIgASgJEigKBXN0YWdlGAMgASgOMhkub28uYWRtaW4udjEuUm9sbG91dFN0YWdlEhcKD3RyYWZmaWNfcGVyY2VudBgEIAEoARIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbnVtYmVyGAYgASgNEhEKCW92ZXJyaWRlcxgHIAMoCRIpCgd2ZXJkaWN0GAggASgLMhgub28uYWRtaW4udjEuR2F0ZVZlcmRpY3QSEwoLc2VydmVkX2hlcmUYCSABKAgiqwEKC0dhdGVWZXJkaWN0EicKBnN0YXR1cxgBIAEoDjIXLm9vLmFkbWluLnYxLkdhdGVTdGF0dXMSLQoJanVkZ2VkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5saW1pdHNfdmVyc2lvbhgDIAEoCRIsCghjcml0ZXJpYRgEIAMoCzIaLm9vLmFkbWluLnYxLkdhdGVDcml0ZXJpb24i1gEKDUdhdGVDcml0ZXJpb24SEQoJY3JpdGVyaW9uGAEgASgJEicKBnN0YXR1cxgCIAEoDjIXLm9vLmFkbWluLnYxLkdhdGVTdGF0dXMSOAoHbnVtYmVycxgDIAMoCzInLm9vLmFkbWluLnYxLkdhdGVDcml0ZXJpb24uTnVtYmVyc0VudHJ5Eg0KBWxpbWl0GAQgASgBEhAKCHNlbnRlbmNlGAUgASgJGi4KDE51bWJlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIsMCChVBZHZhbmNlUm9sbG91dFJlcXVlc3QSGQoGcG9saWN5GAEgASgJQgm6SAZyBBABGEASOQoIdG9fc3RhZ2UYAiABKA4yGS5vby5hZG1pbi52MS5Sb2xsb3V0U3RhZ2VCDLpICYIBBhABIAAgBhIgCg90cmFmZmljX3BlcmNlbnQYAyABKA1CB7pIBCoCGGQSIAoYZXhwZWN0ZWRfcHJldmlvdXNfbnVtYmVyGAQgASgNEhkKBWFjdG9yGAUgASgJQgq6SAdyBRABGIABEhoKBnJlYXNvbhgGIAEoCUIKukgHcgUQARj0AxIhCg9vdmVycmlkZV9yZWFzb24YByABKAlCCLpIBXIDGPQDEiUKE2V4cGVjdGVkX2RpdmVyZ2VuY2UYCCABKAlCCLpIBXIDGPQDEg8KB2RyeV9ydW4YCSABKAgiQAoWQWR2YW5jZVJvbGxvdXRSZXNwb25zZRImCghyb2xsb3V0cxgBIAMoCzIULm9vLmFkbWluLnYxLlJvbGxvdXQiYwoPUm9sbEJhY2tSZXF1ZXN0EhkKBnBvbGljeRgBIAEoCUIJukgGcgQQARhAEhkKBWFjdG9yGAIgASgJQgq6SAdyBRABGIABEhoKBnJlYXNvbhgDIAEoCUIKukgHcgUQARj0AyI6ChBSb2xsQmFja1Jlc3BvbnNlEiYKCHJvbGxvdXRzGAEgAygLMhQub28uYWRtaW4udjEuUm9sbG91dCLiAQoQRGVhZExldHRlckZpbHRlchI5CgdyZWFzb25zGAEgAygOMh4ub28uZXZlbnRzLnYxLkRlYWRMZXR0ZXJSZWFzb25CCLpIBZIBAhAQEhkKB3N1YmplY3QYAiABKAlCCLpIBXIDGIACEi0KCXNlZW5fZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLc2Vlbl9iZWZvcmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGluY2x1ZGVfcmVwbGF5ZWQYBSABKAgibwoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBItCgZmaWx0ZXIYASABKAsyHS5vby5hZG1pbi52MS5EZWFkTGV0dGVyRmlsdGVyEiYKBHBhZ2UYAiABKAsyGC5vby5hZG1pbi52MS5QYWdlUmVxdWVzdCJhChdMaXN0RGVhZExldHRlcnNSZXNwb25zZRItCgxkZWFkX2xldHRlcnMYASADKAsyFy5vby5hZG1pbi52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKyAwoKRGVhZExldHRlchIKCgJpZBgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEhcKD3N0cmVhbV9zZXF1ZW5jZRgDIAEoBBISCgpkZWxpdmVyaWVzGAQgASgNEi4KBnJlYXNvbhgFIAEoDjIeLm9vLmV2ZW50cy52MS5EZWFkTGV0dGVyUmVhc29uEg0KBWVycm9yGAYgASgJEgwKBGRhdGEYByABKAwSNQoHaGVhZGVycxgIIAMoCzIkLm9vLmFkbWluLnYxLkRlYWRMZXR0ZXIuSGVhZGVyc0VudHJ5EjEKDWZpcnN0X3NlZW5fYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3Rfc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVwbGF5ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGV2ZW50X2lkGAwgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoQBChhSZXBsYXlEZWFkTGV0dGVyc1JlcXVlc3QSNQoGZmlsdGVyGAEgASgLMh0ub28uYWRtaW4udjEuRGVhZExldHRlckZpbHRlckIGukgDyAEBEg8KB2RyeV9ydW4YAiABKAgSIAoObWF4X3Blcl9zZWNvbmQYAyABKA1CCLpIBSoDGJBOIj4KGVJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2USDwoHbWF0Y2hlZBgBIAEoBBIQCghyZXBsYXllZBgCIAEoBCJgChZJbnNwZWN0RmVhdHVyZXNSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCrpIB3IFEAEogAESKQoFYXNfb2YYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIowBChdJbnNwZWN0RmVhdHVyZXNSZXNwb25zZRI0Cg5mZWF0dXJlX3ZhbHVlcxgBIAMoCzIcLm9vLmZlYXR1cmVzLnYxLkZlYXR1cmVWYWx1ZRI7ChVwZXJzb25fZmVhdHVyZV92YWx1ZXMYAiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWUiSwoQRXJhc2VVc2VyUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgq6SAdyBRABKIABEhoKBnJlYXNvbhgCIAEoCUIKukgHcgUQARj0AyJiChFFcmFzZVVzZXJSZXNwb25zZRIUCgxyb3dzX3JlbW92ZWQYASABKAQSNwoUc3RyZWFtc19jbGVhbl93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ipAEKFVB1dEV4cGVyaW1lbnRzUmVxdWVzdBIlChBkZWZpbml0aW9uc19qc29uGAEgASgJQgu6SAhyBhABKICAIBIcChRleHBlY3RlZF9wcmV2aW91c19pZBgCIAEoDRIZCgVhY3RvchgDIAEoCUIKukgHcgUQARiAARIaCgZyZWFzb24YBCABKAlCCrpIB3IFEAEY9AMSDwoHZHJ5X3J1bhgFIAEoCCJBChZQdXRFeHBlcmltZW50c1Jlc3BvbnNlEicKA3NldBgBIAEoCzIaLm9vLmFkbWluLnYxLkV4cGVyaW1lbnRTZXQiQAoWTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBImCgRwYWdlGAEgASgLMhgub28uYWRtaW4udjEuUGFnZVJlcXVlc3QiiQEKF0xpc3RFeHBlcmltZW50c1Jlc3BvbnNlEisKB2N1cnJlbnQYASABKAsyGi5vby5hZG1pbi52MS5FeHBlcmltZW50U2V0EigKBHNldHMYAiADKAsyGi5vby5hZG1pbi52MS5FeHBlcmltZW50U2V0EhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKyAQoNRXhwZXJpbWVudFNldBIKCgJpZBgBIAEoDRITCgtwcmV2aW91c19pZBgCIAEoDRIPCgd2ZXJzaW9uGAMgASgJEhgKEGRlZmluaXRpb25zX2pzb24YBCABKAkSDQoFYWN0b3IYBSABKAkSDgoGY2FsbGVyGAYgASgJEg4KBnJlYXNvbhgHIAEoCRImCgJhdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibwoaR2V0RXhwZXJpbWVudFJlcG9ydFJlcXVlc3QSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASGAoHY29udHJvbBgDIAEoCUIHukgEcgIYQCL1AQobR2V0RXhwZXJpbWVudFJlcG9ydFJlc3BvbnNlEhIKCmV4cGVyaW1lbnQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIPCgdjb250cm9sGAMgASgJEiQKBGFybXMYBCADKAsyFi5vby5hZG1pbi52MS5Bcm1Db3VudHMSHgoWcGVvcGxlX2luX3NldmVyYWxfYXJtcxgFIAEoBBIuCgxzYW1wbGVfcmF0aW8YBiABKAsyGC5vby5hZG1pbi52MS5TYW1wbGVSYXRpbxIqCgdtZXRyaWNzGAcgAygLMhkub28uYWRtaW4udjEuTWV0cmljUmVwb3J0InEKCUFybUNvdW50cxILCgNhcm0YASABKAkSDQoFc2hhcmUYAiABKAESDgoGcGVvcGxlGAMgASgEEhEKCWRlY2lzaW9ucxgEIAEoBBIPCgdyZXdhcmRzGAUgASgEEhQKDHJld2FyZF9taWxsaRgGIAEoEiJBCgtTYW1wbGVSYXRpbxISCgpjaGlfc3F1YXJlGAEgASgBEg8KB3BfdmFsdWUYAiABKAESDQoFYWxhcm0YAyABKAgiggEKDE1ldHJpY1JlcG9ydBIOCgZtZXRyaWMYASABKAkSDAoEdW5pdBgCIAEoCRIjCgVtZWFucxgDIAMoCzIULm9vLmFkbWluLnYxLkFybU1lYW4SLwoLY29tcGFyaXNvbnMYBCADKAsyGi5vby5hZG1pbi52MS5Bcm1Db21wYXJpc29uIlsKB0FybU1lYW4SCwoDYXJtGAEgASgJEhEKBG1lYW4YAiABKAFIAIgBARInCghpbnRlcnZhbBgDIAEoCzIVLm9vLmFkbWluLnYxLkludGVydmFsQgcKBV9tZWFuIqMBCg1Bcm1Db21wYXJpc29uEgsKA2FybRgBIAEoCRIsCghhYnNvbHV0ZRgCIAEoCzIaLm9vLmFkbWluLnYxLkFybURpZmZlcmVuY2USLAoIcmVsYXRpdmUYAyABKAsyGi5vby5hZG1pbi52MS5Bcm1EaWZmZXJlbmNlEikKCWRpcmVjdGlvbhgEIAEoDjIWLm9vLmFkbWluLnYxLkRpcmVjdGlvbiKJAQoNQXJtRGlmZmVyZW5jZRINCgV2YWx1ZRgBIAEoARIWCg5zdGFuZGFyZF9lcnJvchgCIAEoARIkCgVmaXhlZBgDIAEoCzIVLm9vLmFkbWluLnYxLkludGVydmFsEisKDGFsd2F5c192YWxpZBgEIAEoCzIVLm9vLmFkbWluLnYxLkludGVydmFsIigKCEludGVydmFsEg0KBWxvd2VyGAEgASgBEg0KBXVwcGVyGAIgASgBKusBCg9SZXdhcmREaW1lbnNpb24SIAocUkVXQVJEX0RJTUVOU0lPTl9VTlNQRUNJRklFRBAAEhgKFFJFV0FSRF9ESU1FTlNJT05fREFZEAESGwoXUkVXQVJEX0RJTUVOU0lPTl9QT0xJQ1kQAhIaChZSRVdBUkRfRElNRU5TSU9OX01PREVMEAMSIwofUkVXQVJEX0RJTUVOU0lPTl9QUk9NUFRfVkVSU0lPThAEEhkKFVJFV0FSRF9ESU1FTlNJT05fS0lORBAFEiMKH1JFV0FSRF9ESU1FTlNJT05fRVhQRVJJTUVOVF9BUk0QBirTAQoMUm9sbG91dFN0YWdlEh0KGVJPTExPVVRfU1RBR0VfVU5TUEVDSUZJRUQQABIcChhST0xMT1VUX1NUQUdFX1JFR0lTVEVSRUQQARIYChRST0xMT1VUX1NUQUdFX1NIQURPVxACEhgKFFJPTExPVVRfU1RBR0VfQ0FOQVJZEAMSGAoUUk9MTE9VVF9TVEFHRV9BQ1RJVkUQBBIZChVST0xMT1VUX1NUQUdFX1JFVElSRUQQBRIdChlST0xMT1VUX1NUQUdFX1JPTExFRF9CQUNLEAYqcwoKR2F0ZVN0YXR1cxIbChdHQVRFX1NUQVRVU19VTlNQRUNJRklFRBAAEhQKEEdBVEVfU1RBVFVTX1BBU1MQARIUChBHQVRFX1NUQVRVU19GQUlMEAISHAoYR0FURV9TVEFUVVNfSU5TVUZGSUNJRU5UEAMqaAoJRGlyZWN0aW9uEhkKFURJUkVDVElPTl9VTlNQRUNJRklFRBAAEhQKEERJUkVDVElPTl9CRVRURVIQARITCg9ESVJFQ1RJT05fV09SU0UQAhIVChFESVJFQ1RJT05fVU5DTEVBUhADMokKCgxBZG1pblNlcnZpY2USXgoPUmV3YXJkQW5hbHl0aWNzEiMub28uYWRtaW4udjEuUmV3YXJkQW5hbHl0aWNzUmVxdWVzdBokLm9vLmFkbWluLnYxLlJld2FyZEFuYWx5dGljc1Jlc3BvbnNlIgASTwoKTGlzdE1vZGVscxIeLm9vLmFkbWluLnYxLkxpc3RNb2RlbHNSZXF1ZXN0Gh8ub28uYWRtaW4udjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgASVQoMR2V0TW9kZWxDYXJkEiAub28uYWRtaW4udjEuR2V0TW9kZWxDYXJkUmVxdWVzdBohLm9vLmFkbWluLnYxLkdldE1vZGVsQ2FyZFJlc3BvbnNlIgASVQoMTGlzdFJvbGxvdXRzEiAub28uYWRtaW4udjEuTGlzdFJvbGxvdXRzUmVxdWVzdBohLm9vLmFkbWluLnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlIgASVQoMTGlzdFBvbGljaWVzEiAub28uYWRtaW4udjEuTGlzdFBvbGljaWVzUmVxdWVzdBohLm9vLmFkbWluLnYxLkxpc3RQb2xpY2llc1Jlc3BvbnNlIgASWwoOQWR2YW5jZVJvbGxvdXQSIi5vby5hZG1pbi52MS5BZHZhbmNlUm9sbG91dFJlcXVlc3QaIy5vby5hZG1pbi52MS5BZHZhbmNlUm9sbG91dFJlc3BvbnNlIgASSQoIUm9sbEJhY2sSHC5vby5hZG1pbi52MS5Sb2xsQmFja1JlcXVlc3QaHS5vby5hZG1pbi52MS5Sb2xsQmFja1Jlc3BvbnNlIgASXgoPTGlzdERlYWRMZXR0ZXJzEiMub28uYWRtaW4udjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBokLm9vLmFkbWluLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIgASZAoRUmVwbGF5RGVhZExldHRlcnMSJS5vby5hZG1pbi52MS5SZXBsYXlEZWFkTGV0dGVyc1JlcXVlc3QaJi5vby5hZG1pbi52MS5SZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlIgASXgoPSW5zcGVjdEZlYXR1cmVzEiMub28uYWRtaW4udjEuSW5zcGVjdEZlYXR1cmVzUmVxdWVzdBokLm9vLmFkbWluLnYxLkluc3BlY3RGZWF0dXJlc1Jlc3BvbnNlIgASTAoJRXJhc2VVc2VyEh0ub28uYWRtaW4udjEuRXJhc2VVc2VyUmVxdWVzdBoeLm9vLmFkbWluLnYxLkVyYXNlVXNlclJlc3BvbnNlIgASWwoOUHV0RXhwZXJpbWVudHMSIi5vby5hZG1pbi52MS5QdXRFeHBlcmltZW50c1JlcXVlc3QaIy5vby5hZG1pbi52MS5QdXRFeHBlcmltZW50c1Jlc3BvbnNlIgASXgoPTGlzdEV4cGVyaW1lbnRzEiMub28uYWRtaW4udjEuTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBokLm9vLmFkbWluLnYxLkxpc3RFeHBlcmltZW50c1Jlc3BvbnNlIgASagoTR2V0RXhwZXJpbWVudFJlcG9ydBInLm9vLmFkbWluLnYxLkdldEV4cGVyaW1lbnRSZXBvcnRSZXF1ZXN0Gigub28uYWRtaW4udjEuR2V0RXhwZXJpbWVudFJlcG9ydFJlc3BvbnNlIgBiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_oo_events_v1_dead_letter, file_oo_features_v1_features]);
 
 /**
  * Asks what people did with their tips.
@@ -488,6 +488,41 @@ export type Rollout = Message<"oo.admin.v1.Rollout"> & {
    * @generated from field: google.protobuf.Timestamp at = 9;
    */
   at?: Timestamp | undefined;
+
+  /**
+   * Counted from 1 over the steps of all policies, without gaps.
+   *
+   * @generated from field: uint32 number = 10;
+   */
+  number: number;
+
+  /**
+   * Name of the key that was used. `anonymous`: no keys were configured. Empty: nobody called.
+   *
+   * @generated from field: string caller = 11;
+   */
+  caller: string;
+
+  /**
+   * Of a step into the shadow: why the policy is meant to decide otherwise than the active one. Empty: nothing was said.
+   *
+   * @generated from field: string expected_divergence = 12;
+   */
+  expectedDivergence: string;
+
+  /**
+   * Why it went on although the gate did not let it. Empty: the gate let it, or was not needed.
+   *
+   * @generated from field: string override_reason = 13;
+   */
+  overrideReason: string;
+
+  /**
+   * Number of the step of another policy that brought this one with it. Zero: none.
+   *
+   * @generated from field: uint32 cause_number = 14;
+   */
+  causeNumber: number;
 };
 
 /**
@@ -496,6 +531,372 @@ export type Rollout = Message<"oo.admin.v1.Rollout"> & {
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
   messageDesc(file_oo_admin_v1_admin, 12);
+
+/**
+ * Asks where policies stand.
+ *
+ * @generated from message oo.admin.v1.ListPoliciesRequest
+ */
+export type ListPoliciesRequest = Message<"oo.admin.v1.ListPoliciesRequest"> & {
+};
+
+/**
+ * Describes the message oo.admin.v1.ListPoliciesRequest.
+ * Use `create(ListPoliciesRequestSchema)` to create a new message.
+ */
+export const ListPoliciesRequestSchema: GenMessage<ListPoliciesRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 13);
+
+/**
+ * Where policies stand.
+ *
+ * @generated from message oo.admin.v1.ListPoliciesResponse
+ */
+export type ListPoliciesResponse = Message<"oo.admin.v1.ListPoliciesResponse"> & {
+  /**
+   * Every policy that this server has or that ever took a step, by name and version.
+   *
+   * @generated from field: repeated oo.admin.v1.PolicyStanding policies = 1;
+   */
+  policies: PolicyStanding[];
+
+  /**
+   * Number of the last step of any policy. Zero: there is none.
+   *
+   * @generated from field: uint32 last_number = 2;
+   */
+  lastNumber: number;
+};
+
+/**
+ * Describes the message oo.admin.v1.ListPoliciesResponse.
+ * Use `create(ListPoliciesResponseSchema)` to create a new message.
+ */
+export const ListPoliciesResponseSchema: GenMessage<ListPoliciesResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 14);
+
+/**
+ * Where a policy stands on its way to people.
+ *
+ * @generated from message oo.admin.v1.PolicyStanding
+ */
+export type PolicyStanding = Message<"oo.admin.v1.PolicyStanding"> & {
+  /**
+   * The policy.
+   *
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: string policy_version = 2;
+   */
+  policyVersion: string;
+
+  /**
+   * Unset: it took no step yet.
+   *
+   * @generated from field: oo.admin.v1.RolloutStage stage = 3;
+   */
+  stage: RolloutStage;
+
+  /**
+   * Share of the people it decides for, 0 to 100, beside experiments.
+   *
+   * @generated from field: double traffic_percent = 4;
+   */
+  trafficPercent: number;
+
+  /**
+   * Since when it is there. Absent: it took no step yet.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Number of the step that brought it there. Zero: it took no step yet.
+   *
+   * @generated from field: uint32 number = 6;
+   */
+  number: number;
+
+  /**
+   * Why it is further than the gate let it, for each time since it last came into the shadow.
+   *
+   * @generated from field: repeated string overrides = 7;
+   */
+  overrides: string[];
+
+  /**
+   * What the gate said last. Absent: it was not asked, as it judges only what is in the shadow or a canary.
+   *
+   * @generated from field: oo.admin.v1.GateVerdict verdict = 8;
+   */
+  verdict?: GateVerdict | undefined;
+
+  /**
+   * Whether this server could decide by it.
+   *
+   * @generated from field: bool served_here = 9;
+   */
+  servedHere: boolean;
+};
+
+/**
+ * Describes the message oo.admin.v1.PolicyStanding.
+ * Use `create(PolicyStandingSchema)` to create a new message.
+ */
+export const PolicyStandingSchema: GenMessage<PolicyStanding> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 15);
+
+/**
+ * Whether a policy may decide about more people, and why.
+ *
+ * @generated from message oo.admin.v1.GateVerdict
+ */
+export type GateVerdict = Message<"oo.admin.v1.GateVerdict"> & {
+  /**
+   * FAIL if any criterion is, else INSUFFICIENT if any is, else PASS.
+   *
+   * @generated from field: oo.admin.v1.GateStatus status = 1;
+   */
+  status: GateStatus;
+
+  /**
+   * When it was asked.
+   *
+   * @generated from field: google.protobuf.Timestamp judged_at = 2;
+   */
+  judgedAt?: Timestamp | undefined;
+
+  /**
+   * Version of the limits that it judges by.
+   *
+   * @generated from field: string limits_version = 3;
+   */
+  limitsVersion: string;
+
+  /**
+   * Each by itself.
+   *
+   * @generated from field: repeated oo.admin.v1.GateCriterion criteria = 4;
+   */
+  criteria: GateCriterion[];
+};
+
+/**
+ * Describes the message oo.admin.v1.GateVerdict.
+ * Use `create(GateVerdictSchema)` to create a new message.
+ */
+export const GateVerdictSchema: GenMessage<GateVerdict> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 16);
+
+/**
+ * One thing that the gate looks at.
+ *
+ * @generated from message oo.admin.v1.GateCriterion
+ */
+export type GateCriterion = Message<"oo.admin.v1.GateCriterion"> & {
+  /**
+   * Its name, for example `reward`.
+   *
+   * @generated from field: string criterion = 1;
+   */
+  criterion: string;
+
+  /**
+   * What the gate finds.
+   *
+   * @generated from field: oo.admin.v1.GateStatus status = 2;
+   */
+  status: GateStatus;
+
+  /**
+   * What was measured, by name. What is not known is left out.
+   *
+   * @generated from field: map<string, double> numbers = 3;
+   */
+  numbers: { [key: string]: number };
+
+  /**
+   * What it is compared with.
+   *
+   * @generated from field: double limit = 4;
+   */
+  limit: number;
+
+  /**
+   * The same for a person.
+   *
+   * @generated from field: string sentence = 5;
+   */
+  sentence: string;
+};
+
+/**
+ * Describes the message oo.admin.v1.GateCriterion.
+ * Use `create(GateCriterionSchema)` to create a new message.
+ */
+export const GateCriterionSchema: GenMessage<GateCriterion> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 17);
+
+/**
+ * Asks to take a policy a step further.
+ *
+ * @generated from message oo.admin.v1.AdvanceRolloutRequest
+ */
+export type AdvanceRolloutRequest = Message<"oo.admin.v1.AdvanceRolloutRequest"> & {
+  /**
+   * The policy, in the version that this server has. Required.
+   *
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * The stage to reach. Required. To take it away from people, see `RollBack`.
+   *
+   * @generated from field: oo.admin.v1.RolloutStage to_stage = 2;
+   */
+  toStage: RolloutStage;
+
+  /**
+   * Of a canary: the share of the people it decides for, 1, 5, 10, 25 or 50. Else zero.
+   *
+   * @generated from field: uint32 traffic_percent = 3;
+   */
+  trafficPercent: number;
+
+  /**
+   * Number of the last step of any policy: whoever has not seen it is refused with `FAILED_PRECONDITION`.
+   *
+   * @generated from field: uint32 expected_previous_number = 4;
+   */
+  expectedPreviousNumber: number;
+
+  /**
+   * Who does it. Required.
+   *
+   * @generated from field: string actor = 5;
+   */
+  actor: string;
+
+  /**
+   * Why, without personal data. Required.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * Why it goes on although the gate does not let it, without personal data. Empty: it does not, then.
+   *
+   * @generated from field: string override_reason = 7;
+   */
+  overrideReason: string;
+
+  /**
+   * Of a step into the shadow: why the policy is meant to decide otherwise than the active one, so that the gate does not
+   * ask for agreement. Empty: it is not.
+   *
+   * @generated from field: string expected_divergence = 8;
+   */
+  expectedDivergence: string;
+
+  /**
+   * Only say what would be done.
+   *
+   * @generated from field: bool dry_run = 9;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message oo.admin.v1.AdvanceRolloutRequest.
+ * Use `create(AdvanceRolloutRequestSchema)` to create a new message.
+ */
+export const AdvanceRolloutRequestSchema: GenMessage<AdvanceRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 18);
+
+/**
+ * What was done.
+ *
+ * @generated from message oo.admin.v1.AdvanceRolloutResponse
+ */
+export type AdvanceRolloutResponse = Message<"oo.admin.v1.AdvanceRolloutResponse"> & {
+  /**
+   * The step, and the one that it brought with it.
+   *
+   * @generated from field: repeated oo.admin.v1.Rollout rollouts = 1;
+   */
+  rollouts: Rollout[];
+};
+
+/**
+ * Describes the message oo.admin.v1.AdvanceRolloutResponse.
+ * Use `create(AdvanceRolloutResponseSchema)` to create a new message.
+ */
+export const AdvanceRolloutResponseSchema: GenMessage<AdvanceRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 19);
+
+/**
+ * Asks to take a policy away from all people.
+ *
+ * @generated from message oo.admin.v1.RollBackRequest
+ */
+export type RollBackRequest = Message<"oo.admin.v1.RollBackRequest"> & {
+  /**
+   * The policy. Required.
+   *
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * Who does it. Required.
+   *
+   * @generated from field: string actor = 2;
+   */
+  actor: string;
+
+  /**
+   * Why, without personal data. Required.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message oo.admin.v1.RollBackRequest.
+ * Use `create(RollBackRequestSchema)` to create a new message.
+ */
+export const RollBackRequestSchema: GenMessage<RollBackRequest> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 20);
+
+/**
+ * What was done. Every replica follows within two seconds; the one that answers has followed.
+ *
+ * @generated from message oo.admin.v1.RollBackResponse
+ */
+export type RollBackResponse = Message<"oo.admin.v1.RollBackResponse"> & {
+  /**
+   * The step, and the one that it brought with it.
+   *
+   * @generated from field: repeated oo.admin.v1.Rollout rollouts = 1;
+   */
+  rollouts: Rollout[];
+};
+
+/**
+ * Describes the message oo.admin.v1.RollBackResponse.
+ * Use `create(RollBackResponseSchema)` to create a new message.
+ */
+export const RollBackResponseSchema: GenMessage<RollBackResponse> = /*@__PURE__*/
+  messageDesc(file_oo_admin_v1_admin, 21);
 
 /**
  * Which dead letters.
@@ -545,7 +946,7 @@ export type DeadLetterFilter = Message<"oo.admin.v1.DeadLetterFilter"> & {
  * Use `create(DeadLetterFilterSchema)` to create a new message.
  */
 export const DeadLetterFilterSchema: GenMessage<DeadLetterFilter> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 13);
+  messageDesc(file_oo_admin_v1_admin, 22);
 
 /**
  * Asks for dead letters.
@@ -573,7 +974,7 @@ export type ListDeadLettersRequest = Message<"oo.admin.v1.ListDeadLettersRequest
  * Use `create(ListDeadLettersRequestSchema)` to create a new message.
  */
 export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 14);
+  messageDesc(file_oo_admin_v1_admin, 23);
 
 /**
  * Dead letters.
@@ -601,7 +1002,7 @@ export type ListDeadLettersResponse = Message<"oo.admin.v1.ListDeadLettersRespon
  * Use `create(ListDeadLettersResponseSchema)` to create a new message.
  */
 export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 15);
+  messageDesc(file_oo_admin_v1_admin, 24);
 
 /**
  * An event that could not be stored.
@@ -699,7 +1100,7 @@ export type DeadLetter = Message<"oo.admin.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 16);
+  messageDesc(file_oo_admin_v1_admin, 25);
 
 /**
  * Asks to publish dead letters again.
@@ -734,7 +1135,7 @@ export type ReplayDeadLettersRequest = Message<"oo.admin.v1.ReplayDeadLettersReq
  * Use `create(ReplayDeadLettersRequestSchema)` to create a new message.
  */
 export const ReplayDeadLettersRequestSchema: GenMessage<ReplayDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 17);
+  messageDesc(file_oo_admin_v1_admin, 26);
 
 /**
  * What a replay did.
@@ -763,7 +1164,7 @@ export type ReplayDeadLettersResponse = Message<"oo.admin.v1.ReplayDeadLettersRe
  * Use `create(ReplayDeadLettersResponseSchema)` to create a new message.
  */
 export const ReplayDeadLettersResponseSchema: GenMessage<ReplayDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 18);
+  messageDesc(file_oo_admin_v1_admin, 27);
 
 /**
  * Asks for a person's features.
@@ -791,7 +1192,7 @@ export type InspectFeaturesRequest = Message<"oo.admin.v1.InspectFeaturesRequest
  * Use `create(InspectFeaturesRequestSchema)` to create a new message.
  */
 export const InspectFeaturesRequestSchema: GenMessage<InspectFeaturesRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 19);
+  messageDesc(file_oo_admin_v1_admin, 28);
 
 /**
  * A person's features.
@@ -819,7 +1220,7 @@ export type InspectFeaturesResponse = Message<"oo.admin.v1.InspectFeaturesRespon
  * Use `create(InspectFeaturesResponseSchema)` to create a new message.
  */
 export const InspectFeaturesResponseSchema: GenMessage<InspectFeaturesResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 20);
+  messageDesc(file_oo_admin_v1_admin, 29);
 
 /**
  * Asks to remove a person everywhere.
@@ -847,7 +1248,7 @@ export type EraseUserRequest = Message<"oo.admin.v1.EraseUserRequest"> & {
  * Use `create(EraseUserRequestSchema)` to create a new message.
  */
 export const EraseUserRequestSchema: GenMessage<EraseUserRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 21);
+  messageDesc(file_oo_admin_v1_admin, 30);
 
 /**
  * What an erasure removed.
@@ -875,7 +1276,7 @@ export type EraseUserResponse = Message<"oo.admin.v1.EraseUserResponse"> & {
  * Use `create(EraseUserResponseSchema)` to create a new message.
  */
 export const EraseUserResponseSchema: GenMessage<EraseUserResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 22);
+  messageDesc(file_oo_admin_v1_admin, 31);
 
 /**
  * Asks to put experiments in force.
@@ -925,7 +1326,7 @@ export type PutExperimentsRequest = Message<"oo.admin.v1.PutExperimentsRequest">
  * Use `create(PutExperimentsRequestSchema)` to create a new message.
  */
 export const PutExperimentsRequestSchema: GenMessage<PutExperimentsRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 23);
+  messageDesc(file_oo_admin_v1_admin, 32);
 
 /**
  * Experiments that were put in force.
@@ -946,7 +1347,7 @@ export type PutExperimentsResponse = Message<"oo.admin.v1.PutExperimentsResponse
  * Use `create(PutExperimentsResponseSchema)` to create a new message.
  */
 export const PutExperimentsResponseSchema: GenMessage<PutExperimentsResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 24);
+  messageDesc(file_oo_admin_v1_admin, 33);
 
 /**
  * Asks for sets of experiments.
@@ -967,7 +1368,7 @@ export type ListExperimentsRequest = Message<"oo.admin.v1.ListExperimentsRequest
  * Use `create(ListExperimentsRequestSchema)` to create a new message.
  */
 export const ListExperimentsRequestSchema: GenMessage<ListExperimentsRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 25);
+  messageDesc(file_oo_admin_v1_admin, 34);
 
 /**
  * Sets of experiments.
@@ -1002,7 +1403,7 @@ export type ListExperimentsResponse = Message<"oo.admin.v1.ListExperimentsRespon
  * Use `create(ListExperimentsResponseSchema)` to create a new message.
  */
 export const ListExperimentsResponseSchema: GenMessage<ListExperimentsResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 26);
+  messageDesc(file_oo_admin_v1_admin, 35);
 
 /**
  * All experiments from one moment on. Never changes, but that people who are erased are taken out of `forced`.
@@ -1072,7 +1473,7 @@ export type ExperimentSet = Message<"oo.admin.v1.ExperimentSet"> & {
  * Use `create(ExperimentSetSchema)` to create a new message.
  */
 export const ExperimentSetSchema: GenMessage<ExperimentSet> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 27);
+  messageDesc(file_oo_admin_v1_admin, 36);
 
 /**
  * Asks for a report on an experiment.
@@ -1107,7 +1508,7 @@ export type GetExperimentReportRequest = Message<"oo.admin.v1.GetExperimentRepor
  * Use `create(GetExperimentReportRequestSchema)` to create a new message.
  */
 export const GetExperimentReportRequestSchema: GenMessage<GetExperimentReportRequest> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 28);
+  messageDesc(file_oo_admin_v1_admin, 37);
 
 /**
  * A report on an experiment. Over those who were drawn, not forced, and had a decision.
@@ -1170,7 +1571,7 @@ export type GetExperimentReportResponse = Message<"oo.admin.v1.GetExperimentRepo
  * Use `create(GetExperimentReportResponseSchema)` to create a new message.
  */
 export const GetExperimentReportResponseSchema: GenMessage<GetExperimentReportResponse> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 29);
+  messageDesc(file_oo_admin_v1_admin, 38);
 
 /**
  * What people did in an arm.
@@ -1226,7 +1627,7 @@ export type ArmCounts = Message<"oo.admin.v1.ArmCounts"> & {
  * Use `create(ArmCountsSchema)` to create a new message.
  */
 export const ArmCountsSchema: GenMessage<ArmCounts> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 30);
+  messageDesc(file_oo_admin_v1_admin, 39);
 
 /**
  * A test of the shares that the arms got.
@@ -1261,7 +1662,7 @@ export type SampleRatio = Message<"oo.admin.v1.SampleRatio"> & {
  * Use `create(SampleRatioSchema)` to create a new message.
  */
 export const SampleRatioSchema: GenMessage<SampleRatio> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 31);
+  messageDesc(file_oo_admin_v1_admin, 40);
 
 /**
  * What the arms did by one measure.
@@ -1303,7 +1704,7 @@ export type MetricReport = Message<"oo.admin.v1.MetricReport"> & {
  * Use `create(MetricReportSchema)` to create a new message.
  */
 export const MetricReportSchema: GenMessage<MetricReport> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 32);
+  messageDesc(file_oo_admin_v1_admin, 41);
 
 /**
  * The mean of an arm.
@@ -1338,7 +1739,7 @@ export type ArmMean = Message<"oo.admin.v1.ArmMean"> & {
  * Use `create(ArmMeanSchema)` to create a new message.
  */
 export const ArmMeanSchema: GenMessage<ArmMean> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 33);
+  messageDesc(file_oo_admin_v1_admin, 42);
 
 /**
  * An arm beside the control.
@@ -1380,7 +1781,7 @@ export type ArmComparison = Message<"oo.admin.v1.ArmComparison"> & {
  * Use `create(ArmComparisonSchema)` to create a new message.
  */
 export const ArmComparisonSchema: GenMessage<ArmComparison> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 34);
+  messageDesc(file_oo_admin_v1_admin, 43);
 
 /**
  * A difference between two arms.
@@ -1422,7 +1823,7 @@ export type ArmDifference = Message<"oo.admin.v1.ArmDifference"> & {
  * Use `create(ArmDifferenceSchema)` to create a new message.
  */
 export const ArmDifferenceSchema: GenMessage<ArmDifference> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 35);
+  messageDesc(file_oo_admin_v1_admin, 44);
 
 /**
  * An interval. All intervals of a metric miss the truth in 5 % of experiments at most, shared among the comparisons.
@@ -1450,7 +1851,7 @@ export type Interval = Message<"oo.admin.v1.Interval"> & {
  * Use `create(IntervalSchema)` to create a new message.
  */
 export const IntervalSchema: GenMessage<Interval> = /*@__PURE__*/
-  messageDesc(file_oo_admin_v1_admin, 36);
+  messageDesc(file_oo_admin_v1_admin, 45);
 
 /**
  * What reward analytics are broken down by.
@@ -1568,6 +1969,13 @@ export const RolloutStage = {
    * @generated from enum value: ROLLOUT_STAGE_RETIRED = 5;
    */
   RETIRED: 5,
+
+  /**
+   * Taken away from people. It can go the whole way again, from the shadow on.
+   *
+   * @generated from enum value: ROLLOUT_STAGE_ROLLED_BACK = 6;
+   */
+  ROLLED_BACK: 6,
 } as const;
 
 /**
@@ -1582,6 +1990,54 @@ export type RolloutStage = (typeof RolloutStage)[keyof typeof RolloutStage] | Un
  */
 export const RolloutStageSchema: GenEnum<RolloutStage> = /*@__PURE__*/
   enumDesc(file_oo_admin_v1_admin, 1);
+
+/**
+ * What the gate finds.
+ *
+ * @generated from enum oo.admin.v1.GateStatus
+ */
+export const GateStatus = {
+  /**
+   * Not said. Never sent.
+   *
+   * @generated from enum value: GATE_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Good enough.
+   *
+   * @generated from enum value: GATE_STATUS_PASS = 1;
+   */
+  PASS: 1,
+
+  /**
+   * Not good enough.
+   *
+   * @generated from enum value: GATE_STATUS_FAIL = 2;
+   */
+  FAIL: 2,
+
+  /**
+   * Too little is known. That blocks as well.
+   *
+   * @generated from enum value: GATE_STATUS_INSUFFICIENT = 3;
+   */
+  INSUFFICIENT: 3,
+} as const;
+
+/**
+ * What the gate finds.
+ *
+ * @generated from enum oo.admin.v1.GateStatus
+ */
+export type GateStatus = (typeof GateStatus)[keyof typeof GateStatus] | UnknownEnum;
+
+/**
+ * Describes the enum oo.admin.v1.GateStatus.
+ */
+export const GateStatusSchema: GenEnum<GateStatus> = /*@__PURE__*/
+  enumDesc(file_oo_admin_v1_admin, 2);
 
 /**
  * What a comparison says of an arm.
@@ -1629,7 +2085,7 @@ export type Direction = (typeof Direction)[keyof typeof Direction] | UnknownEnum
  * Describes the enum oo.admin.v1.Direction.
  */
 export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
-  enumDesc(file_oo_admin_v1_admin, 2);
+  enumDesc(file_oo_admin_v1_admin, 3);
 
 /**
  * Looks into what was learnt, and keeps it in order.
@@ -1676,6 +2132,37 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListRolloutsRequestSchema;
     output: typeof ListRolloutsResponseSchema;
+  },
+  /**
+   * Where every policy stands on its way to people, and what the gate said of it last.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.ListPolicies
+   */
+  listPolicies: {
+    methodKind: "unary";
+    input: typeof ListPoliciesRequestSchema;
+    output: typeof ListPoliciesResponseSchema;
+  },
+  /**
+   * Takes a policy a step towards people, if the gate lets it, or a canary back to fewer of them.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.AdvanceRollout
+   */
+  advanceRollout: {
+    methodKind: "unary";
+    input: typeof AdvanceRolloutRequestSchema;
+    output: typeof AdvanceRolloutResponseSchema;
+  },
+  /**
+   * Takes a policy away from all people at once, whatever the gate says. The policy that was active before comes back in
+   * the place of an active one.
+   *
+   * @generated from rpc oo.admin.v1.AdminService.RollBack
+   */
+  rollBack: {
+    methodKind: "unary";
+    input: typeof RollBackRequestSchema;
+    output: typeof RollBackResponseSchema;
   },
   /**
    * Events that could not be stored, newest first.

@@ -1,0 +1,72 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Policy } from '../../../experiments/policies/policy.ts';
+import {
+  type AdvanceRolloutRequest,
+  type AdvanceRolloutResponse,
+  AdvanceRolloutResponseSchema,
+} from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
+import type { Clock } from '../../../platform/clock.ts';
+import { invalidArgument } from '../../../platform/errors.ts';
+import type { Followed } from '../../../platform/follow.ts';
+import type { Log } from '../../../platform/log.ts';
+import { foldRollouts, moveRollout, type RolloutCommand, subjectName } from '../../../registry/rollout.ts';
+import type { RolloutStore } from '../../../registry/rollout-store.ts';
+import { callerKey } from '../../interceptors/authenticate.ts';
+import { checkStorable } from './check-storable.ts';
+import { refusedRollout } from './refused-rollout.ts';
+import { stageOf, toRollout } from './rollout-messages.ts';
+
+export interface AdvanceRolloutDeps {
+  readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append'>;
+  readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
+  /** Of this build. */
+  readonly policies: ReadonlyMap<string, Pick<Policy, 'name' | 'version'>>;
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'info'>;
+}
+
+/** Takes a policy a step further, if the rules and the gate's last verdict let it, and the caller has seen the last step. */
+export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, log }: AdvanceRolloutDeps) {
+  return async (
+    request: AdvanceRolloutRequest,
+    context: Pick<HandlerContext, 'values'>,
+  ): Promise<AdvanceRolloutResponse> => {
+    const { actor, reason, overrideReason, expectedDivergence, trafficPercent, expectedPreviousNumber } = request;
+    checkStorable({ actor, reason, override_reason: overrideReason, expected_divergence: expectedDivergence });
+    const subject = subjectIn(policies, request.policy);
+    const to = stageOf(request.toStage);
+    if (!to) throw invalidArgument([{ field: 'to_stage', description: 'is unknown' }]);
+    const [steps, verdicts] = await Promise.all([rolloutStore.readSteps(0), rolloutStore.readVerdicts()]);
+    const command: RolloutCommand = {
+      ...{ ...subject, atMs: clock(), actor, caller: context.values.get(callerKey).name, to, reason },
+      percent: trafficPercent === 0 ? undefined : trafficPercent,
+      expectedNumber: expectedPreviousNumber,
+      overrideReason: overrideReason === '' ? undefined : overrideReason,
+      expectedDivergence: expectedDivergence === '' ? undefined : expectedDivergence,
+      verdict: isTowardsPeople(to) ? verdicts.find((each) => each.subject === subjectName(subject)) : undefined,
+    };
+    const before = foldRollouts(steps ?? []);
+    const moved = moveRollout(before, command);
+    if (moved.kind === 'refused') throw refusedRollout(moved.refusal, before.number);
+    const response = create(AdvanceRolloutResponseSchema, { rollouts: moved.steps.map(toRollout) });
+    if (request.dryRun) return response;
+    if (!(await rolloutStore.append(moved.steps))) {
+      const message = 'somebody else has taken a step meanwhile';
+      throw refusedRollout({ reason: 'CHANGED_MEANWHILE', message }, before.number);
+    }
+    await rollouts.refresh();
+    log.info({ policy: subject.policy, to, percent: trafficPercent, caller: command.caller }, 'took a rollout step');
+    return response;
+  };
+}
+
+const isTowardsPeople = (to: RolloutCommand['to']): boolean => to === 'canary' || to === 'active';
+
+/** Throws `invalid_argument` for a policy that this build does not have. */
+export function subjectIn(policies: AdvanceRolloutDeps['policies'], name: string) {
+  const policy = policies.get(name);
+  if (policy) return { policy: policy.name, version: policy.version };
+  const known = [...policies.keys()].join(', ');
+  throw invalidArgument([{ field: 'policy', description: `is unknown; known: ${known}` }]);
+}

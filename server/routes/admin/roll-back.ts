@@ -1,0 +1,58 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import {
+  type RollBackRequest,
+  type RollBackResponse,
+  RollBackResponseSchema,
+} from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
+import type { Clock } from '../../../platform/clock.ts';
+import { invalidArgument, unavailable } from '../../../platform/errors.ts';
+import type { Followed } from '../../../platform/follow.ts';
+import type { Log } from '../../../platform/log.ts';
+import { foldRollouts, moveRollout, type Standing, servesPeople } from '../../../registry/rollout.ts';
+import type { RolloutStore } from '../../../registry/rollout-store.ts';
+import { callerKey } from '../../interceptors/authenticate.ts';
+import { checkStorable } from './check-storable.ts';
+import { refusedRollout } from './refused-rollout.ts';
+import { toRollout } from './rollout-messages.ts';
+
+export interface RollBackDeps {
+  readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'append'>;
+  readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'info'>;
+}
+
+/** Whoever rolls back must not lose against others who take steps at the same time. */
+const attempts = 10;
+
+/** Takes a policy away from all people: no verdict, no look at the last step, no build that has it is needed. */
+export function createRollBack({ rolloutStore, rollouts, clock, log }: RollBackDeps) {
+  return async (
+    { policy, actor, reason }: RollBackRequest,
+    context: Pick<HandlerContext, 'values'>,
+  ): Promise<RollBackResponse> => {
+    checkStorable({ actor, reason });
+    const caller = context.values.get(callerKey).name;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const before = foldRollouts((await rolloutStore.readSteps(0)) ?? []);
+      const { version } = find(before.standings, policy);
+      const by = { atMs: clock(), actor, caller, reason };
+      const moved = moveRollout(before, { policy, version, to: 'rolled_back', expectedNumber: undefined, ...by });
+      if (moved.kind === 'refused') throw refusedRollout(moved.refusal, before.number);
+      if (!(await rolloutStore.append(moved.steps))) continue;
+      await rollouts.refresh();
+      log.info({ policy, caller }, 'rolled back');
+      return create(RollBackResponseSchema, { rollouts: moved.steps.map(toRollout) });
+    }
+    throw unavailable('ROLLOUTS_BUSY', 'others take steps all the time; try again');
+  };
+}
+
+/** The version that serves people, or any, so that the refusal says where it stands. */
+function find(standings: readonly Standing[], policy: string): Standing {
+  const own = standings.filter((each) => each.policy === policy);
+  const found = own.find(servesPeople) ?? own.at(-1);
+  if (found) return found;
+  throw invalidArgument([{ field: 'policy', description: 'took no step yet, so there is nothing to roll back' }]);
+}
