@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
+import { linThompson } from '../experiments/policies/lin-thompson.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
+import { random } from '../experiments/policies/random.ts';
+import { softmax } from '../experiments/policies/softmax.ts';
 import { reportShadows } from '../pipelines/shadow-report.ts';
+import type { Database } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
+import { foldRollouts, moveRollout, type Stage } from '../registry/rollout.ts';
+import { createRolloutStore } from '../registry/rollout-store.ts';
 import { dim, heading, say, table } from '../scripts/demo/print.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { latencyOf, ratio, rounded, spread } from './figures.ts';
@@ -19,9 +26,9 @@ const sizes = {
 
 /** What the consumers have in the shadow. The dearest of those that draw samples is among the three. */
 const variants = [
-  { name: 'no shadow', shadows: '' },
-  { name: '3 shadows', shadows: 'random,softmax,lin-thompson' },
-] as const;
+  { name: 'no shadow', shadows: [] },
+  { name: '3 shadows', shadows: [random, softmax, linThompson] },
+] as const satisfies readonly { readonly name: string; readonly shadows: readonly Policy[] }[];
 
 /** Whether a Score notices that its decision is scored in the shadow: the same server, the consumers with and without. */
 export async function benchShadow(options: { readonly quick: boolean; readonly signal: AbortSignal }) {
@@ -43,14 +50,15 @@ export async function benchShadow(options: { readonly quick: boolean; readonly s
     const load = stack.start('bench/load.ts');
     const task = { protocol: 'grpc', url, pace: { perSecond: callsPerSecond } } as const;
 
-    const ask = async (shadows: string, times: Pick<LoadTask, 'runInMs' | 'measureMs'>) => {
-      const consumers = stack.start('consumers/main.ts', { SHADOW_POLICIES: shadows });
+    const ask = async (shadows: readonly Policy[], times: Pick<LoadTask, 'runInMs' | 'measureMs'>) => {
+      await putInShadow(stack.database, shadows);
+      const consumers = stack.start('consumers/main.ts');
       await sleep(1_000); // its start is none of what is measured
-      if (shadows !== '') await waitForShadows(); // nor is what was logged while nobody scored
+      if (shadows.length > 0) await waitForShadows(); // nor is what was logged while nobody scored
       const pids = { server: server.pid, consumers: consumers.pid, ...stack.pids };
       const { latenciesMs, ...result } = await load.ask<LoadResult>({ ...task, pids, ...times } satisfies LoadTask);
       const behind = (await reportShadows(stack.database, { replicates: 10 })).map((report) => report.behind ?? 0);
-      if (shadows !== '') await waitForShadows();
+      if (shadows.length > 0) await waitForShadows();
       await consumers.stop();
       return { ...result, ...latencyOf(latenciesMs), behind: Math.max(0, ...behind) };
     };
@@ -67,7 +75,7 @@ export async function benchShadow(options: { readonly quick: boolean; readonly s
       say(dim(`   ${callsPerSecond} calls/s at fixed times, round ${round} of ${size.rounds}`));
       // the first in turn changes: the later ones find a larger stream and fuller tables
       const order = round % 2 === 1 ? [0, 1] : [1, 0];
-      for (const i of order) rounds[i]?.push(await ask(variants[i]?.shadows ?? '', size));
+      for (const i of order) rounds[i]?.push(await ask(variants[i]?.shadows ?? [], size));
     }
 
     const reports = await reportShadows(stack.database, { replicates: 10 });
@@ -116,4 +124,19 @@ export async function benchShadow(options: { readonly quick: boolean; readonly s
     say(`   ${results.behind.median} decisions wait to be scored when a round ends, ${results.behind.max} at most.`);
     return { machine, settings: { ...size, callsPerSecond }, ...results };
   });
+}
+
+/** Leaves these in the shadow, and no others. */
+async function putInShadow(database: Database, wanted: readonly Policy[]): Promise<void> {
+  const store = createRolloutStore(database);
+  for (const policy of [random, softmax, linThompson]) {
+    const subject = { policy: policy.name, version: policy.version };
+    const ways: readonly Stage[] = wanted.includes(policy) ? ['registered', 'shadow'] : ['retired'];
+    for (const to of ways) {
+      const rollouts = foldRollouts((await store.readSteps(0)) ?? []);
+      const by = { atMs: Date.now(), actor: 'bench', caller: '', reason: 'a measurement' };
+      const moved = moveRollout(rollouts, { ...subject, ...by, to, expectedNumber: undefined });
+      if (moved.kind === 'appended') await store.append(moved.steps); // else it is there already
+    }
+  }
 }

@@ -60,11 +60,16 @@ export function createRewardChore(database: Database): Chore {
 const batchesOfTurn = 10;
 
 /** What policies in the shadow would have done: each at its own pace, so that one that fails holds up none. */
-export function createShadowChores(database: Database, shadows: readonly Policy[]): Chore[] {
+export function createShadowChores(
+  database: Database,
+  policies: Iterable<Policy>,
+  isInShadow: (policy: Policy) => boolean,
+): Chore[] {
   const store = createShadowStore(database);
-  const chores = shadows.map((policy): Chore => {
+  const chores = Array.from(policies, (policy): Chore => {
     const takeTurn = async () => {
-      for (let batch = 0; batch < batchesOfTurn; batch++) if ((await store.scoreNext(policy)) === 0) return;
+      for (let batch = 0; batch < batchesOfTurn && isInShadow(policy); batch++)
+        if ((await store.scoreNext(policy)) === 0) return;
     };
     return { name: `shadow ${policy.name}`, everyMs: 500, run: takeTurn };
   });

@@ -1,6 +1,4 @@
 import { z } from 'zod';
-import { policies } from '../experiments/policies/index.ts';
-import type { Policy } from '../experiments/policies/policy.ts';
 import { integer, logLevel, readConfig, required, url } from '../platform/config.ts';
 
 const schema = z.object({
@@ -9,7 +7,6 @@ const schema = z.object({
   ACK_WAIT_MS: integer(1_000, 300_000).default(30_000),
   IGNORED_AFTER_HOURS: integer(1, 8_760).default(24),
   EVENTS_KEEP_MONTHS: integer(2, 1_200).optional(),
-  SHADOW_POLICIES: z.string().transform(readShadows).default([]),
   LOG_LEVEL: logLevel.default('info'),
 });
 
@@ -25,8 +22,6 @@ export interface ConsumersConfig {
   readonly ignoredAfterMs: number;
   /** Months of events that are kept beside the current one. Undefined: all. */
   readonly keepMonths: number | undefined;
-  /** Policies that decide about nobody: what they would have done is kept beside each decision. */
-  readonly shadows: readonly Policy[];
   readonly logLevel: string;
 }
 
@@ -39,19 +34,6 @@ export function readConsumersConfig(env: NodeJS.ProcessEnv): ConsumersConfig {
     ackWaitMs: config.ACK_WAIT_MS,
     ignoredAfterMs: config.IGNORED_AFTER_HOURS * 3_600_000,
     keepMonths: config.EVENTS_KEEP_MONTHS,
-    shadows: config.SHADOW_POLICIES,
     logLevel: config.LOG_LEVEL,
   };
-}
-
-/** Reads `random,square-cb`. Every bad part is an issue. */
-function readShadows(text: string, context: z.RefinementCtx): readonly Policy[] {
-  const shadows = new Set<Policy>();
-  for (const [i, part] of text.split(',').entries()) {
-    const policy = policies.get(part.trim());
-    if (!policy) context.addIssue(`part ${i + 1} must be one of ${[...policies.keys()].join(', ')}`);
-    else if (shadows.has(policy)) context.addIssue(`part ${i + 1} stands there twice`);
-    else shadows.add(policy);
-  }
-  return [...shadows];
 }

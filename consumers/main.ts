@@ -1,3 +1,4 @@
+import { policies } from '../experiments/policies/index.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createEventStore } from '../features/event-store.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -5,9 +6,11 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
+import { createRolloutStore } from '../registry/rollout-store.ts';
 import { createChores, createRewardChore, createShadowChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
+import { followShadows } from './follow-shadows.ts';
 import { runConsumers } from './run-consumers.ts';
 
 /** A batch takes milliseconds. What takes this long waits for a lock, or for a connection that is gone. */
@@ -40,7 +43,7 @@ await runMain(async (signal) => {
   const shadowsDatabase = openDatabase({
     url: config.databaseUrl,
     applicationName: 'oo-shadows',
-    maxConnections: config.shadows.length + 1,
+    maxConnections: policies.size + 1,
     statementTimeoutMs: choreTimeoutMs,
   });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
@@ -51,15 +54,17 @@ await runMain(async (signal) => {
   try {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
+    const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies, log });
     const stopped = AbortSignal.any([signal, lost.signal]);
     const all = [
       ...createChores({ bus, database: choresDatabase }, config),
       createRewardChore(rewardsDatabase),
-      ...createShadowChores(shadowsDatabase, config.shadows),
+      ...createShadowChores(shadowsDatabase, policies.values(), (policy) => shadows.current().has(policy)),
     ];
+    const following = shadows.follow(stopped);
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
     await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
-    await chores;
+    await Promise.all([chores, following]);
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();

@@ -36,8 +36,9 @@ export function follow<Value>({
   let current = initial;
   let seenId = 0;
   let isOut = false;
+  let last: Promise<unknown> = Promise.resolve();
 
-  const refresh = async () => {
+  const look = async () => {
     let newest: Awaited<ReturnType<typeof readNewest>>;
     try {
       newest = await readNewest(seenId);
@@ -46,7 +47,7 @@ export function follow<Value>({
       if (!isOut) log.warn({ error: String(error) }, `${what} cannot be read, the last ones stay`);
       isOut = true;
     }
-    if (newest === undefined || newest.id <= seenId) return undefined; // another refresh was faster
+    if (newest === undefined) return undefined;
     seenId = newest.id; // also of a wrong one, which is told of once
     try {
       current = newest.read();
@@ -56,6 +57,12 @@ export function follow<Value>({
       log.error({ id: newest.id, error: String(error) }, `${what} are wrong, the last good ones stay`);
       return error;
     }
+  };
+
+  /** One after the other, so that none puts in force what another one found to be replaced. */
+  const refresh = () => {
+    last = last.then(look);
+    return last;
   };
 
   return {

@@ -344,7 +344,7 @@ describe('every replica', () => {
     isOut = false;
     expect(await keys()).toEqual(['b']);
     const arms = [
-      { key: 'x', weight: 0.5, policy: 'linucb-v1' },
+      { key: 'x', weight: 0.5, policy: 'egreedy-v2' },
       { key: 'y', weight: 0.5 },
     ];
     await put(jsonOf(experiment('newer', { arms }))); // by a build that knows this policy

@@ -490,11 +490,14 @@ describe('shadows of the real service', () => {
         },
       };
       const stop = new AbortController();
-      const chores = runChores(createShadowChores(loop.database, [thrower, random, softmax]), {
-        clock: systemClock,
-        log: silent,
-        signal: stop.signal,
-      });
+      const chores = runChores(
+        createShadowChores(loop.database, [thrower, random, softmax], () => true),
+        {
+          clock: systemClock,
+          log: silent,
+          signal: stop.signal,
+        },
+      );
       const task = { kind: TipKind.TASK, source: TipSource.TASK_DIRECT };
       const candidates = [
         { id: 'overdue', ...task, features: { isOverdue: true, taskAgeDays: 9, priority: 4 } },

@@ -9,7 +9,8 @@ import type { Clock } from '../../../platform/clock.ts';
 import { invalidArgument, unavailable } from '../../../platform/errors.ts';
 import type { Followed } from '../../../platform/follow.ts';
 import type { Log } from '../../../platform/log.ts';
-import { foldRollouts, moveRollout, type Standing, servesPeople } from '../../../registry/rollout.ts';
+import { rollBack } from '../../../registry/roll-back.ts';
+import { type Rollouts, type Standing, servesPeople } from '../../../registry/rollout.ts';
 import type { RolloutStore } from '../../../registry/rollout-store.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
 import { checkStorable } from './check-storable.ts';
@@ -23,9 +24,6 @@ export interface RollBackDeps {
   readonly log: Pick<Log, 'info'>;
 }
 
-/** Whoever rolls back must not lose against others who take steps at the same time. */
-const attempts = 10;
-
 /** Takes a policy away from all people: no verdict, no look at the last step, no build that has it is needed. */
 export function createRollBack({ rolloutStore, rollouts, clock, log }: RollBackDeps) {
   return async (
@@ -34,23 +32,18 @@ export function createRollBack({ rolloutStore, rollouts, clock, log }: RollBackD
   ): Promise<RollBackResponse> => {
     checkStorable({ actor, reason });
     const caller = context.values.get(callerKey).name;
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const before = foldRollouts((await rolloutStore.readSteps(0)) ?? []);
-      const { version } = find(before.standings, policy);
-      const by = { atMs: clock(), actor, caller, reason };
-      const moved = moveRollout(before, { policy, version, to: 'rolled_back', expectedNumber: undefined, ...by });
-      if (moved.kind === 'refused') throw refusedRollout(moved.refusal, before.number);
-      if (!(await rolloutStore.append(moved.steps))) continue;
-      await rollouts.refresh();
-      log.info({ policy, caller }, 'rolled back');
-      return create(RollBackResponseSchema, { rollouts: moved.steps.map(toRollout) });
-    }
-    throw unavailable('ROLLOUTS_BUSY', 'others take steps all the time; try again');
+    const by = { atMs: clock(), actor, caller, reason };
+    const done = await rollBack(rolloutStore, (standing) => find(standing, policy), by);
+    if (done.kind === 'refused') throw refusedRollout(done.refusal, done.number);
+    if (done.kind === 'busy') throw unavailable('ROLLOUTS_BUSY', 'others take steps all the time; try again');
+    await rollouts.refresh();
+    log.info({ policy, caller }, 'rolled back');
+    return create(RollBackResponseSchema, { rollouts: done.steps.map(toRollout) });
   };
 }
 
 /** The version that serves people, or any, so that the refusal says where it stands. */
-function find(standings: readonly Standing[], policy: string): Standing {
+function find({ standings }: Rollouts, policy: string): Standing {
   const own = standings.filter((each) => each.policy === policy);
   const found = own.find(servesPeople) ?? own.at(-1);
   if (found) return found;
