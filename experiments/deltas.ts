@@ -44,6 +44,7 @@ function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
         experiments: decision.experiments.map(({ experiment }) => experiment),
         experiment_versions: decision.experiments.map(({ version }) => version),
         experiment_arms: decision.experiments.map(({ arm }) => arm),
+        elapsed_micros: decision.elapsedMicros,
       },
     },
   ];

@@ -21,7 +21,7 @@ const good = {
     { segment: 'integrations', group: 'none', users: 700, difference: { lower: -10, upper: 90 } },
     { segment: 'integrations', group: 'todoist', users: 12, difference: { lower: -900, upper: -800 } },
   ],
-  serving: { requests: 8000, latencyP99Ms: 12, errors: 1 },
+  serving: { requests: 8000, slow: 12, errors: 1, limitMs: 25 },
 } satisfies Evidence;
 
 const { shadow, offPolicy, groups, serving } = good;
@@ -92,7 +92,19 @@ const table: readonly [string, Evidence, string, Status][] = [
     'fairness.integrations',
     'INSUFFICIENT',
   ],
-  ['slow answers', { ...good, serving: { ...serving, latencyP99Ms: 50.1 } }, 'latency', 'FAIL'],
+  ['slow decisions', { ...good, serving: { ...serving, slow: 81 } }, 'latency', 'FAIL'],
+  [
+    'decisions that were measured against too long a time',
+    { ...good, serving: { ...serving, limitMs: 25.1 } },
+    'latency',
+    'INSUFFICIENT',
+  ],
+  [
+    'decisions that were measured against no time',
+    { ...good, serving: { ...serving, limitMs: 0 } },
+    'latency',
+    'INSUFFICIENT',
+  ],
   ['errors', { ...good, serving: { ...serving, errors: 9 } }, 'errors', 'FAIL'],
 ];
 
@@ -144,7 +156,7 @@ describe('the gate', () => {
       },
       sampleRatio: { observed: 40, pValue: 0.3 },
       groups: [{ segment: 'activity', group: 'light', users: 9, difference: undefined }],
-      serving: { requests: 40, latencyP99Ms: 80, errors: 1 },
+      serving: { requests: 40, slow: 20, errors: 1, limitMs: 5 },
     };
     expect(judge(little, now).status).toBe('INSUFFICIENT');
     expect([...statusOf(little).values()]).not.toContain('FAIL');
@@ -162,6 +174,67 @@ describe('the gate', () => {
     expect(verdict.criteria.find(({ criterion }) => criterion === 'agreement')?.sentence).toBe(
       'The top tip was that of the active policy in 30 % of decisions. That is meant to be, says anna: it prefers short tasks.',
     );
+  });
+
+  it('asks for no sample ratio where there were no arms, and says so', () => {
+    const verdict = judge({ ...good, sampleRatio: 'no arms' }, now);
+    expect(verdict.status).toBe('PASS');
+    expect(verdict.criteria.find(({ criterion }) => criterion === 'sample_ratio')).toEqual({
+      criterion: 'sample_ratio',
+      status: 'PASS',
+      numbers: {},
+      limit: 0.001,
+      sentence: 'The evidence comes from one log alone, in the shadow: there were no arms to share people out between.',
+    });
+  });
+
+  it.each<[string, Partial<Evidence>, string, string]>([
+    ['fast decisions', {}, 'latency', '0.15 % of decisions took longer than 25 ms.'],
+    [
+      'slow decisions in the shadow',
+      { serving: { ...serving, limitMs: 5, slow: 160 } },
+      'latency',
+      '2 % of decisions took longer than 5 ms; 1 % may.',
+    ],
+    [
+      'few decisions',
+      { serving: { ...serving, requests: 40 } },
+      'latency',
+      'How long decisions take is not known; decisions measured: 40; 1000 are needed.',
+    ],
+    [
+      'no decisions',
+      { serving: undefined },
+      'latency',
+      'How long decisions take is not known; decisions measured: unknown; 1000 are needed.',
+    ],
+    [
+      'a lenient measurement',
+      { serving: { ...serving, limitMs: 1000 } },
+      'latency',
+      'How long decisions take is not known; they were measured against 1000 ms, and 25 ms are allowed.',
+    ],
+    [
+      'failures',
+      { serving: { ...serving, errors: 80 } },
+      'errors',
+      'The policy failed on 1 % of decisions; 0.1 % are allowed.',
+    ],
+    [
+      'a canary, which decides by itself',
+      { offPolicy: { ...offPolicy, effectiveDecisions: 1234, maxWeight: 1, meanWeight: 1 } },
+      'effective_decisions',
+      "The estimate is worth 1234 decisions of the policy's own.",
+    ],
+    [
+      'a difference that cannot be said',
+      { offPolicy: { ...offPolicy, difference: undefined } },
+      'reward',
+      'A loss of more than 0.02 of reward per decision cannot be excluded: the difference to the active policy is between ? and ?.',
+    ],
+  ])('says in a sentence what it found: %s', (_, part, criterion, sentence) => {
+    const verdict = judge({ ...good, ...part }, now);
+    expect(verdict.criteria.find((each) => each.criterion === criterion)?.sentence).toBe(sentence);
   });
 
   it('names groups that are too small, and shows nothing else of them', () => {
@@ -183,7 +256,7 @@ describe('the gate', () => {
       shadow: { decisions: 5000, days: 7, agreement: 0.75 },
       offPolicy: { ...offPolicy, effectiveDecisions: 1000, maxWeight: 100, meanWeight: 0.9 },
       sampleRatio: { observed: 1000, pValue: 0.001 },
-      serving: { requests: 5000, latencyP99Ms: 50, errors: 5 },
+      serving: { requests: 5000, slow: 50, errors: 5, limitMs: 25 },
     };
     expect(judge(edge, now).status).toBe('PASS');
   });

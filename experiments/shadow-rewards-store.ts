@@ -18,15 +18,21 @@ export interface ShadowTotals {
   readonly behind: number | undefined;
 }
 
+/** One version of a policy. */
+export type PolicyKey = Pick<ShadowTotals, 'policy' | 'version'>;
+
 type Client = Pick<Database, 'query'>;
+
+/** SQL, over rows of `shadow_daily`. */
+const totalColumns = `count(DISTINCT day)::int AS days,
+  ARRAY[${counterColumns.map((column) => `${column.endsWith('_max_micro') ? 'max' : 'sum'}(${column})::float8`).join(', ')}] AS counts`;
 
 /** All shadows there have been, by name and version. `policy`: only that one. */
 export async function readShadows(client: Client, policy?: string): Promise<readonly ShadowTotals[]> {
   const { rows } = await client.query<Omit<ShadowTotals, 'counters'> & { readonly counts: readonly number[] }>(
     `WITH totals AS (
-      SELECT policy, policy_version, count(DISTINCT day)::int AS days, min(day)::text AS first_day,
-        max(day)::text AS last_day, count(DISTINCT user_id)::int AS people,
-        ARRAY[${counterColumns.map((column) => `${column.endsWith('_max_micro') ? 'max' : 'sum'}(${column})::float8`).join(', ')}] AS counts
+      SELECT policy, policy_version, min(day)::text AS first_day, max(day)::text AS last_day,
+        count(DISTINCT user_id)::int AS people, ${totalColumns}
       FROM shadow_daily GROUP BY policy, policy_version
     )
     SELECT policy, policy_version AS version, coalesce(days, 0) AS days, coalesce(first_day, '') AS "firstDay",
@@ -42,10 +48,26 @@ export async function readShadows(client: Client, policy?: string): Promise<read
   return rows.map(({ counts, behind, ...totals }) => ({
     ...totals,
     behind: behind ?? undefined,
-    counters: Object.fromEntries(
-      Object.keys(noShadow).map((name, i) => [name, counts[i] ?? 0]),
-    ) as unknown as ShadowCounters,
+    counters: toCounters(counts),
   }));
+}
+
+/** The days and the sums of one version alone. All are 0 where it was never in the shadow. */
+export async function readShadow(
+  client: Client,
+  { policy, version }: PolicyKey,
+): Promise<Pick<ShadowTotals, 'days' | 'counters'>> {
+  const { rows } = await client.query<{ readonly days: number; readonly counts: readonly (number | null)[] }>(
+    `SELECT ${totalColumns} FROM shadow_daily WHERE policy = $1 AND policy_version = $2`,
+    [policy, version],
+  );
+  return { days: rows[0]?.days ?? 0, counters: toCounters(rows[0]?.counts ?? []) };
+}
+
+function toCounters(counts: readonly (number | null)[]): ShadowCounters {
+  return Object.fromEntries(
+    Object.keys(noShadow).map((name, i) => [name, counts[i] ?? 0]),
+  ) as unknown as ShadowCounters;
 }
 
 /** A decision that a shadow scored and whose outcome is known. */
@@ -62,15 +84,16 @@ export interface RewardedScore {
   readonly vectors: { readonly chosen: readonly number[]; readonly expected: readonly number[] } | undefined;
 }
 
-const pageSize = 5_000;
+const pageSize = 1_000;
 
 /**
  * All of a shadow's that have a reward by now, in the order of people, a page at a time. On a client in a transaction of
- * its own all pages, and all readings, see the same.
+ * its own all pages, and all readings, see the same. `decidedBy`: only decisions of that one.
  */
 export async function* readRewarded(
   client: Client,
-  { policy, version }: Pick<ShadowTotals, 'policy' | 'version'>,
+  { policy, version }: PolicyKey,
+  decidedBy?: PolicyKey,
 ): AsyncGenerator<RewardedScore> {
   let after = { user_id: '', decision_id: '00000000-0000-0000-0000-000000000000' };
   for (;;) {
@@ -85,8 +108,12 @@ export async function* readRewarded(
         JOIN tip_outcomes AS tip USING (user_id, tip_id, decision_id)
         WHERE shadow.policy = $1 AND shadow.policy_version = $2 AND tip.reward_version = $3
           AND (shadow.user_id, shadow.decision_id) > ($4, $5::uuid)
+          AND ($7::text IS NULL OR (scored.policy = $7 AND scored.policy_version = $8))
         ORDER BY shadow.user_id, shadow.decision_id LIMIT ${pageSize}`,
-      values: [policy, version, rewards.version, after.user_id, after.decision_id, vectorVersion],
+      values: [
+        ...[policy, version, rewards.version, after.user_id, after.decision_id, vectorVersion],
+        ...[decidedBy?.policy ?? null, decidedBy?.version ?? null],
+      ],
     });
     for (const row of rows) yield toRewarded(row);
     const last = rows.at(-1);

@@ -10,7 +10,7 @@ import { policies } from './policies/index.ts';
 import type { Policy } from './policies/policy.ts';
 import { createPopulationReader, type PopulationReader } from './population-store.ts';
 import { type ShadowScore, scoreShadow } from './score-shadow.ts';
-import { addShadow, noShadow, type ShadowCounters } from './shadow.ts';
+import { addShadow, measuredCounters, noShadow, type ShadowCounters, shadowTime } from './shadow.ts';
 
 /** At most this many decisions in one transaction. */
 const decisionsMax = 200;
@@ -166,10 +166,11 @@ interface Day {
 }
 
 const counterNames = Object.keys(noShadow) as readonly (keyof ShadowCounters)[];
+const columnOf = (name: keyof ShadowCounters): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 /** The columns of `shadow_daily` that hold counters, in the order of `counterNames`. */
-export const counterColumns: readonly string[] = counterNames.map((name) =>
-  name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-);
+export const counterColumns: readonly string[] = counterNames.map(columnOf);
+/** Those of them that hold what was measured. */
+export const measuredColumns: readonly string[] = measuredCounters.map(columnOf);
 
 /** Scores decisions one by one, and keeps what is to be written of them. */
 function startTally(policy: Policy, populations: PopulationReader, cpuMicros: () => number) {
@@ -189,7 +190,7 @@ function startTally(policy: Policy, populations: PopulationReader, cpuMicros: ()
       const day = utcDay(decidedAtMs);
       const key = JSON.stringify([userId, day]);
       const sofar = days.get(key)?.counters ?? noShadow;
-      const counters = addShadow(sofar, { ...shadowed.counters, cpuMicros: spent });
+      const counters = addShadow(sofar, { ...shadowed.counters, ...shadowTime(spent) });
       days.set(key, { userId, day, counters });
       if (shadowed.kind === 'scored')
         scores.push({ ...shadowed.score, userId, decisionId: event.eventId, decidedAtMs });
@@ -274,8 +275,8 @@ const putScores = `${insertInto}
     WHERE ${tuple('s', scoreColumns.split(', '))} IS DISTINCT FROM ${tuple('excluded', scoreColumns.split(', '))}
   )`;
 
-/** The CPU time of a row that is there was measured when it counted. */
-const derived = counterColumns.filter((column) => column !== 'cpu_micros');
+/** The time in a row that is there was measured when it counted. */
+const derived = counterColumns.filter((column) => !measuredColumns.includes(column));
 const putDays = `${insertDays} ${assigned(derived)}
   WHERE s.day >= ${dayOf(wholeFrom)} AND ${tuple('s', derived)} IS DISTINCT FROM ${tuple('excluded', derived)}`;
 

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { pick, uniform } from './draw.ts';
-import { addShadow, compareShadow, noShadow, shadowCounters, summariseShadow, weightCap } from './shadow.ts';
+import {
+  addShadow,
+  compareShadow,
+  noShadow,
+  shadowCounters,
+  shadowTime,
+  slowShadowMs,
+  summariseShadow,
+  weightCap,
+} from './shadow.ts';
 
 describe('compareShadow', () => {
   it.each([
@@ -48,6 +57,21 @@ describe('the counters', () => {
         expect(Object.values(sum(counters)).every(Number.isSafeInteger)).toBe(true);
       }),
     );
+  });
+
+  it.each([
+    [0, 0],
+    [1, 0],
+    [1000 * slowShadowMs, 0],
+    [1000 * slowShadowMs + 1, 1],
+    [1e9, 1],
+  ])('of a decision that took %d µs count %d as slow', (cpuMicros, slow) => {
+    expect(shadowTime(cpuMicros)).toEqual({ cpuMicros, slow });
+    const twice = addShadow(
+      { ...noShadow, ...shadowTime(cpuMicros) },
+      addShadow(noShadow, { ...noShadow, ...shadowTime(cpuMicros) }),
+    );
+    expect(twice).toEqual({ ...noShadow, cpuMicros: 2 * cpuMicros, slow: 2 * slow });
   });
 
   it('stay exact for nine million of the heaviest decisions', () => {

@@ -76,9 +76,17 @@ export interface ShadowCounters {
   readonly skippedVectors: number;
   readonly skippedStatistics: number;
   readonly skippedPropensities: number;
-  /** CPU time of the shadow alone, failures included. Measured, where everything else follows from the log. */
+  /** CPU time of the shadow alone, failures included. Measured, as is `slow`, where everything else follows from the log. */
   readonly cpuMicros: number;
+  /** Decisions, failures included, on which the shadow took longer than `slowShadowMs`. */
+  readonly slow: number;
 }
+
+/**
+ * CPU time, in milliseconds, beyond which a shadow is slow: a tenth of what a whole Score may take, as the policy is but
+ * one part of it. What stands was counted by it: with another one, begin anew.
+ */
+export const slowShadowMs = 5;
 
 export const noShadow: ShadowCounters = {
   decisions: 0,
@@ -94,7 +102,16 @@ export const noShadow: ShadowCounters = {
   skippedStatistics: 0,
   skippedPropensities: 0,
   cpuMicros: 0,
+  slow: 0,
 };
+
+/** What nobody can tell from the log. */
+export const measuredCounters = ['cpuMicros', 'slow'] as const satisfies readonly (keyof ShadowCounters)[];
+
+/** What the time that one decision took adds, beside what the decision says. Zero for one that was skipped. */
+export function shadowTime(cpuMicros: number): Pick<ShadowCounters, (typeof measuredCounters)[number]> {
+  return { cpuMicros, slow: cpuMicros > slowShadowMs * 1000 ? 1 : 0 };
+}
 
 export const oneError: ShadowCounters = { ...noShadow, errors: 1 };
 
@@ -136,6 +153,7 @@ export function addShadow(a: ShadowCounters, b: ShadowCounters): ShadowCounters 
     skippedStatistics: a.skippedStatistics + b.skippedStatistics,
     skippedPropensities: a.skippedPropensities + b.skippedPropensities,
     cpuMicros: a.cpuMicros + b.cpuMicros,
+    slow: a.slow + b.slow,
   };
 }
 

@@ -123,6 +123,7 @@ export const tables = {
       experiments: 'text[]',
       experiment_versions: 'text[]',
       experiment_arms: 'text[]',
+      elapsed_micros: 'int',
     },
   },
   tip_feedback: {

@@ -1,16 +1,9 @@
+import { evaluateShadow } from '../experiments/evaluate-shadow.ts';
 import { doublyRobust, ips, snips } from '../experiments/off-policy/estimators.ts';
-import { type Options, type Report, startEvaluation } from '../experiments/off-policy/evaluate.ts';
-import { type RewardModel, startRewardModel } from '../experiments/off-policy/reward-model.ts';
-import { RefusedLog, type Row } from '../experiments/off-policy/row.ts';
+import type { Options, Report } from '../experiments/off-policy/evaluate.ts';
 import { type ShadowSummary, summariseShadow } from '../experiments/shadow.ts';
-import {
-  type RewardedScore,
-  readRewarded,
-  readShadows,
-  type ShadowTotals,
-} from '../experiments/shadow-rewards-store.ts';
-import { vectorNames } from '../features/vector.ts';
-import type { Database } from '../platform/database.ts';
+import { readRewarded, readShadows, type ShadowTotals } from '../experiments/shadow-rewards-store.ts';
+import { atOneInstant, type Database } from '../platform/database.ts';
 
 /** What is known of one version of a policy in the shadow. */
 export interface ShadowReport extends ShadowTotals {
@@ -27,19 +20,18 @@ export interface ShadowReport extends ShadowTotals {
 }
 
 /**
- * Reports on all shadows, or on those of one name, as of one instant. Reads what was kept of each decision twice: what a
- * reward is predicted from must be known before it can be corrected. Memory holds sums for each person.
+ * Reports on all shadows, or on those of one name, as of one instant. Reads what was kept of each decision twice. Memory
+ * holds sums for each person.
  */
-export async function reportShadows(
+export function reportShadows(
   database: Database,
   { policy, ...options }: Options & { readonly policy?: string | undefined } = {},
 ): Promise<readonly ShadowReport[]> {
-  const client = await database.connect();
-  try {
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  return atOneInstant(database, async (client) => {
     const reports: ShadowReport[] = [];
     for (const totals of await readShadows(client, policy)) {
-      const { rewarded, evaluation } = await evaluateShadow(() => readRewarded(client, totals), options);
+      const read = () => readRewarded(client, totals);
+      const { rewarded, whole } = await evaluateShadow(read, { estimators: [doublyRobust, snips, ips], ...options });
       const summary = summariseShadow(totals.counters);
       const asked = totals.counters.decisions + totals.counters.errors;
       reports.push({
@@ -47,58 +39,12 @@ export async function reportShadows(
         summary,
         cpuMicros: asked === 0 ? undefined : totals.counters.cpuMicros / asked,
         rewarded,
-        evaluation,
-        doubts: doubtsOf(totals, rewarded, evaluation),
+        evaluation: whole,
+        doubts: doubtsOf(totals, rewarded, whole),
       });
     }
-    await client.query('COMMIT');
-    client.release();
     return reports;
-  } catch (error) {
-    client.release(true); // whatever state it is in: a closed connection is rolled back
-    throw error;
-  }
-}
-
-/** Estimates from what `read` gives, each time the same. */
-export async function evaluateShadow(
-  read: () => AsyncIterable<RewardedScore>,
-  options: Options = {},
-): Promise<{ readonly rewarded: number; readonly evaluation: Report | undefined }> {
-  const training = startRewardModel(vectorNames.length);
-  let rewarded = 0;
-  for await (const { userId, vectors, rewardMilli } of read()) {
-    rewarded++;
-    if (vectors) training.add(userId, vectors.chosen, rewardMilli / 1000);
-  }
-  if (rewarded === 0) return { rewarded, evaluation: undefined };
-  const model = training.fit();
-  const evaluation = startEvaluation([doublyRobust, snips, ips], options);
-  try {
-    for await (const score of read()) evaluation.add(rowOf(score, model));
-    return { rewarded, evaluation: evaluation.report() };
-  } catch (error) {
-    if (error instanceof RefusedLog) return { rewarded, evaluation: undefined };
-    throw error;
-  }
-}
-
-/** The model is linear: what it expects of the shadow is what it expects of the shadow's mean vector. */
-function rowOf(
-  { userId, propensity, shadowPropensity, unsupported, rewardMilli, vectors }: RewardedScore,
-  model: RewardModel,
-): Row {
-  return {
-    user: userId,
-    propensity,
-    targetProbability: shadowPropensity,
-    reward: rewardMilli / 1000,
-    unsupported,
-    // without vectors the model says nothing, and the correction all: IPS
-    q: vectors
-      ? { chosen: model.predict(userId, vectors.chosen), target: model.predict(userId, vectors.expected) }
-      : { chosen: 0, target: 0 },
-  };
+  });
 }
 
 const week = 7;

@@ -49,13 +49,29 @@ export function openDatabase(options: DatabaseOptions): Database {
  * Does work in one transaction, each statement of which sees what was committed before it began: all of it counts, or
  * nothing. Errors are those of the work and of the database.
  */
-export async function inTransaction<Result>(
+export function inTransaction<Result>(
   database: Database,
+  work: (client: Pick<Database, 'query'>) => Promise<Result>,
+): Promise<Result> {
+  return inIsolation(database, 'READ COMMITTED', work);
+}
+
+/** Reads in one transaction, all statements of which see the same instant. Errors are those of the work and the database. */
+export function atOneInstant<Result>(
+  database: Database,
+  read: (client: Pick<Database, 'query'>) => Promise<Result>,
+): Promise<Result> {
+  return inIsolation(database, 'REPEATABLE READ READ ONLY', read);
+}
+
+async function inIsolation<Result>(
+  database: Database,
+  isolation: string,
   work: (client: Pick<Database, 'query'>) => Promise<Result>,
 ): Promise<Result> {
   const client = await database.connect();
   try {
-    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
     const result = await work(client);
     await client.query('COMMIT');
     client.release();

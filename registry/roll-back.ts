@@ -1,4 +1,12 @@
-import { foldRollouts, moveRollout, type Refusal, type RolloutStep, type Rollouts, type Subject } from './rollout.ts';
+import {
+  foldRollouts,
+  moveRollout,
+  type Refusal,
+  type RolloutCommand,
+  type RolloutStep,
+  type Rollouts,
+  type Subject,
+} from './rollout.ts';
 import type { RolloutStore } from './rollout-store.ts';
 
 export type RolledBack =
@@ -16,7 +24,7 @@ const attempts = 10;
 export async function rollBack(
   store: Pick<RolloutStore, 'readSteps' | 'append'>,
   find: (rollouts: Rollouts) => Subject,
-  by: Pick<RolloutStep, 'atMs' | 'actor' | 'caller' | 'reason' | 'verdict'>,
+  by: Pick<RolloutStep, 'atMs' | 'actor' | 'caller' | 'reason' | 'verdict'> & Pick<RolloutCommand, 'canServe'>,
 ): Promise<RolledBack> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     const before = foldRollouts((await store.readSteps(0)) ?? []);

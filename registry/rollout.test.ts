@@ -96,7 +96,7 @@ describe('the way to people', () => {
     expect(history[9]).toMatchObject({ ...by, atMs: history[8]?.atMs, causeNumber: 9 });
     expect(standing(history)).toEqual({
       ...{ ...subject, stage: 'active', percent: 100, sinceMs: 16 * 24 * hour, number: 9, activeNumber: 9 },
-      ...{ overrides: [], expectedDivergence: undefined },
+      ...{ servesSinceMs: 6 * 24 * hour, overrides: [], expectedDivergence: undefined },
     });
   });
 
@@ -147,6 +147,27 @@ describe('whoever was active', () => {
     expect(once.at(-1)).toMatchObject({ ...subject, from: 'retired', to: 'active', percent: 100, causeNumber: 20 });
     const twice = run(once, stepTo(once, 'rolled_back'));
     expect(serving(twice)).toMatchObject({ active: 'house', cleared: ['house'] });
+  });
+
+  it('comes back only if servers have it', () => {
+    const asked = {
+      ...stepTo(both, 'rolled_back', other),
+      canServe: ({ policy }: { policy: string }) => policy !== 'linucb',
+    };
+    expect(serving(run(both, asked))).toMatchObject({ active: 'house' });
+    expect(refusal(both, { ...asked, canServe: () => false })).toBe('NOTHING_BEFORE');
+  });
+
+  it.each([
+    ['is retired', ['retired']],
+    ['goes into the shadow', ['shadow']],
+    ['is retired and goes into the shadow', ['retired', 'shadow']],
+  ] as const)('does not come back once it was rolled back, also where it then %s', (_, places) => {
+    const back = run(until('active'), stepTo(until('active'), 'rolled_back'));
+    const moved = go(back, places);
+    expect(serving(moved)).toMatchObject({ active: 'house', cleared: ['house'] });
+    const third = go(moved, whole, other);
+    expect(serving(run(third, stepTo(third, 'rolled_back', other)))).toMatchObject({ active: 'house' });
   });
 
   it('comes back from wherever it is, but not once it was rolled back itself', () => {

@@ -61,7 +61,9 @@ export interface Standing extends Subject {
   /** When it came to this stage, or to this step of the canary, and the number of that step. */
   readonly sinceMs: number;
   readonly number: number;
-  /** Number of the step that last made it active. Undefined: it never was. */
+  /** When it left the shadow for people, the last time. Undefined: it serves nobody. */
+  readonly servesSinceMs: number | undefined;
+  /** Number of the step that last made it active. Undefined: it never was, or was rolled back since. */
   readonly activeNumber: number | undefined;
   /** Overrides since it last came into the shadow: the reasons why it is further than the gate let it. */
   readonly overrides: readonly string[];
@@ -86,6 +88,8 @@ export interface RolloutCommand
   readonly percent?: number | undefined;
   /** The number of the last step that whoever asks has seen. Undefined: whichever it is. */
   readonly expectedNumber: number | undefined;
+  /** What can come back in the place of one that is rolled back: what servers have. Default: everything. */
+  readonly canServe?: ((subject: Subject) => boolean) | undefined;
 }
 
 export interface RolloutRules {
@@ -139,7 +143,8 @@ function next({ number, standings }: Rollouts, step: RolloutStep): Rollouts {
   const earlier = inShadow ? [] : (before?.overrides ?? []);
   const standing: Standing = {
     ...{ policy, version, stage: to, percent, sinceMs: atMs, number: step.number },
-    activeNumber: to === 'active' ? step.number : before?.activeNumber,
+    servesSinceMs: percent > 0 ? (before?.servesSinceMs ?? atMs) : undefined,
+    activeNumber: to === 'active' ? step.number : to === 'rolled_back' ? undefined : before?.activeNumber,
     overrides: overrideReason === undefined ? earlier : [...earlier, overrideReason],
     expectedDivergence: inShadow ? explainedBy(actor, expectedDivergence) : before?.expectedDivergence,
   };
@@ -210,7 +215,7 @@ export function moveRollout(
     percent: to === 'canary' ? (command.percent ?? 0) : to === 'active' ? 100 : 0,
     ...{ verdict, overrideReason, expectedDivergence },
   };
-  const brought = broughtAlong(rollouts, standing, to);
+  const brought = broughtAlong(rollouts, standing, command);
   return { kind: 'appended', steps: brought ? [step, { ...brought, ...follows(step) }] : [step] };
 }
 
@@ -220,11 +225,15 @@ const follows = ({ number, atMs, actor, caller, reason }: RolloutStep) => ({
 
 type Brought = Pick<RolloutStep, 'policy' | 'version' | 'from' | 'to' | 'percent'>;
 
-function broughtAlong(rollouts: Rollouts, standing: Standing | undefined, to: Stage): Brought | undefined {
+function broughtAlong(
+  rollouts: Rollouts,
+  standing: Standing | undefined,
+  { to, canServe }: RolloutCommand,
+): Brought | undefined {
   const { active } = servingOf(rollouts);
   if (to === 'active' && active) return brought(active, 'retired', 0);
   if (to !== 'rolled_back' || !standing || standing.stage !== 'active') return undefined;
-  const earlier = beforeIt(rollouts, standing);
+  const earlier = beforeIt(rollouts, standing, canServe);
   return earlier && brought(earlier, 'active', 100);
 }
 
@@ -233,9 +242,13 @@ const brought = ({ policy, version, stage }: Standing, to: Stage, percent: numbe
 });
 
 /** Whoever was active last before this one, and was not rolled back. */
-function beforeIt({ standings }: Rollouts, standing: Standing): Standing | undefined {
+function beforeIt(
+  { standings }: Rollouts,
+  standing: Standing,
+  canServe: RolloutCommand['canServe'] = () => true,
+): Standing | undefined {
   return standings
-    .filter((each) => each !== standing && each.activeNumber !== undefined && each.stage !== 'rolled_back')
+    .filter((each) => each !== standing && each.activeNumber !== undefined && canServe(each))
     .toSorted((a, b) => (b.activeNumber ?? 0) - (a.activeNumber ?? 0))[0];
 }
 
@@ -259,8 +272,11 @@ function refusalOf(
   const { canary } = servingOf(rollouts);
   if (to === 'canary' && canary && canary !== standing)
     return refuse('ANOTHER_CANARY', `${canary.policy} is a canary: one at a time is compared with the active policy`);
-  if (to === 'rolled_back' && standing?.stage === 'active' && !beforeIt(rollouts, standing))
-    return refuse('NOTHING_BEFORE', 'no policy was active before, so none could take its place');
+  if (to === 'rolled_back' && standing?.stage === 'active' && !beforeIt(rollouts, standing, command.canServe))
+    return refuse(
+      'NOTHING_BEFORE',
+      'no policy that servers still have was active before, so none could take its place',
+    );
   if (expectedDivergence !== undefined && to !== 'shadow')
     return refuse('DIVERGENCE_WITHOUT_NEED', 'only a step into the shadow says why it will decide otherwise');
   if (standing?.stage === 'shadow' && kind === 'up' && !(atMs - standing.sinceMs >= rules.minShadowMs))
@@ -312,7 +328,7 @@ function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: Ro
   if (verdict.subject !== subjectName(command))
     return refuse('VERDICT_OF_ANOTHER', `the verdict is about ${verdict.subject}`);
   if (!(verdict.judgedAtMs >= standing.sinceMs))
-    return refuse('VERDICT_TOO_OLD', 'the verdict says nothing of the stage that it should end');
+    return refuse('VERDICT_TOO_OLD', 'the gate was last asked before the policy came to this stage');
   if (!(atMs - verdict.judgedAtMs <= rules.maxVerdictAgeMs))
     return refuse('VERDICT_TOO_OLD', `the verdict is more than ${rules.maxVerdictAgeMs / hourMs} hours old`);
   // believed only if its own criteria bear it out
@@ -330,4 +346,4 @@ function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: Ro
 const refuse = (reason: RefusalReason, message: string): Refusal => ({ reason, message });
 
 const placeName = (stage: Stage | undefined, percent: number | undefined): string =>
-  stage === undefined ? 'nothing' : stage === 'canary' ? `canary ${percent ?? '?'} %` : stage;
+  stage === undefined ? 'no step at all' : stage === 'canary' ? `canary ${percent ?? '?'} %` : stage.replace('_', ' ');

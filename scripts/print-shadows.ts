@@ -6,7 +6,7 @@ import { bold, dim, heading, say, table } from './demo/print.ts';
 /** What shadows would have done and earned, for a person. */
 export function printShadows(reports: readonly ShadowReport[]): void {
   if (reports.length === 0)
-    say('   No policy is in the shadow, or none has seen a decision: see SHADOW_POLICIES in README.md.');
+    say('   No policy was ever in the shadow, or none has seen a decision: see docs/rollouts.md.');
   for (const report of reports) printShadow(report);
   if (reports.some(({ evaluation }) => evaluation)) {
     say();

@@ -35,7 +35,7 @@ export interface Agreement {
   readonly sameTip: number;
   /** Bit for bit. */
   readonly samePropensities: number;
-  /** The logged event but for what names transactions and rows: `snapshot`, `populationId`, `requestHash`. */
+  /** The logged event but for what names transactions and rows, `snapshot`, `populationId`, `requestHash`, and the time it took. */
   readonly sameLog: number;
   /** Rewards that the person had taught the policy, summed over decisions. */
   readonly rewards: number;
@@ -88,9 +88,9 @@ async function compareOne(policy: Policy, visits: readonly Visit[]): Promise<Agr
   };
 }
 
-/** `requestHash` is of the bytes of the request, which the memory does not make. */
+/** `requestHash` is of the bytes of the request, which the memory does not make; nor does it measure. */
 function comparable(event: TipScored | undefined) {
-  return event && { ...event, snapshot: '', populationId: '', requestHash: undefined };
+  return event && { ...event, snapshot: '', populationId: '', requestHash: undefined, elapsedMicros: 0 };
 }
 
 async function startService(policy: Policy, database: Database, bus: Bus) {

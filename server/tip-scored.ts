@@ -27,6 +27,8 @@ export interface Scored {
   /** Empty: nothing was read. */
   readonly snapshot: string;
   readonly isFeastUnavailable: boolean;
+  /** From the arrival of the call to the decision. Absent: not measured. */
+  readonly elapsedMs?: number;
 }
 
 /** The event that records a decision: all that made it, so that a replay gives the same answer. */
@@ -42,6 +44,7 @@ export function toTipScored({
   readings,
   snapshot,
   isFeastUnavailable,
+  elapsedMs,
 }: Scored): TipScored {
   const { policy, modelVersion, weights, scores, propensities } = decision;
   return create(TipScoredSchema, {
@@ -76,12 +79,16 @@ export function toTipScored({
     ],
     timeZone: moment.timeZone,
     vectorVersion,
+    elapsedMicros: elapsedMs === undefined ? 0 : wholeMicros(elapsedMs),
     ...(policy.learning && {
       populationId,
       ...(learnt.person.count > 0 && { statistics: toLogged(learnt.person) }),
     }),
   });
 }
+
+/** At least 1, as 0 says that nobody measured it, and at most what the contract allows. */
+const wholeMicros = (ms: number): number => Math.min(Math.max(1, Math.ceil(ms * 1000)), 2 ** 31 - 1);
 
 /** The answer to a Score, out of its event and nothing else: whoever has the event can give it again. */
 export function toScoreResponse(decisionId: string, decision: TipScored): ScoreResponse {

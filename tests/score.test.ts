@@ -141,6 +141,30 @@ describe('a Score', () => {
     }
   });
 
+  it('says how long it took from the arrival of the call to the decision, whatever it waited for', async () => {
+    const elapsedOf = async (userId: string) => {
+      const begin = performance.now();
+      const { decisionId } = await loop.client.score({ userId, candidates });
+      return { decisionId, waitedMicros: (performance.now() - begin) * 1000 };
+    };
+    const quick = await elapsedOf('quick');
+    const blocker = await loop.database.connect();
+    await blocker.query('BEGIN');
+    await blocker.query('LOCK TABLE user_daily IN ACCESS EXCLUSIVE MODE'); // the profile is waited for, but not for long
+    const late = await elapsedOf('late');
+    await blocker.query('ROLLBACK');
+    blocker.release();
+    await loop.drained();
+    const rows = await rowsOf(loop.database, 'tip_scores', 'decision_id');
+    const [quickMicros, lateMicros] = [quick, late].map(({ decisionId, waitedMicros }) => {
+      const micros = Number(rows.find(({ decision_id }) => decision_id === decisionId)?.elapsed_micros);
+      expect(micros).toBeLessThanOrEqual(waitedMicros);
+      return micros;
+    });
+    expect(quickMicros).toBeGreaterThanOrEqual(1);
+    expect(lateMicros).toBeGreaterThan(200_000);
+  });
+
   it('is logged with all that made it: deciding again from the event gives the same, bit for bit', async () => {
     const { decisionId, tipId, ranked } = await loop.client.score({ userId: 'replay', candidates });
     await loop.drained();

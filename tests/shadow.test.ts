@@ -16,7 +16,7 @@ import { measureLearnt } from '../experiments/population-store.ts';
 import { createRewardStore } from '../experiments/reward-store.ts';
 import { type ShadowScore, scoreShadow } from '../experiments/score-shadow.ts';
 import { addShadow, noShadow, type ShadowCounters } from '../experiments/shadow.ts';
-import { counterColumns, createShadowStore, rescore } from '../experiments/shadow-store.ts';
+import { counterColumns, createShadowStore, measuredColumns, rescore } from '../experiments/shadow-store.ts';
 import { nothingLearnt } from '../experiments/statistics.ts';
 import { createErasureStore } from '../features/erasure-store.ts';
 import { createEventStore, storeStatement } from '../features/event-store.ts';
@@ -96,7 +96,7 @@ interface Kept {
   readonly scores: Readonly<Record<string, ShadowScore>>;
 }
 
-/** What shadows should have kept of decisions, by the pure fold alone. CPU time is none of it. */
+/** What shadows should have kept of decisions, by the pure fold alone. What was measured is none of it. */
 function foldOf(
   events: readonly Envelope[],
   populations: ReadonlyMap<string, Statistics>,
@@ -123,7 +123,7 @@ async function keptIn(on: Database = database): Promise<Kept> {
   const names = Object.keys(noShadow);
   const days = await on.query<{ key: string; counts: readonly number[] }>(
     `SELECT concat_ws(' ', user_id, policy, day - date '1970-01-01') AS key,
-      ARRAY[${counterColumns.map((column) => (column === 'cpu_micros' ? '0' : `${column}::float8`)).join(', ')}] AS counts
+      ARRAY[${counterColumns.map((column) => (measuredColumns.includes(column) ? '0' : `${column}::float8`)).join(', ')}] AS counts
     FROM shadow_daily`,
   );
   const scores = await on.query<{ key: string } & ShadowScore>(
@@ -301,17 +301,16 @@ describe('the counters and scores of shadows', () => {
     const vectors = [0, 1].map((entry) => [vectorNames.map(() => entry)]); // clumsy fails on the second
     const events = vectors.map((each) => decided('timed', nowMs, decisionBy(random, { vectors: each })));
     await storePatiently(createEventStore(database), events);
-    let micros = 0;
-    const store = createShadowStore(database, () => {
-      micros += 7;
-      return micros;
-    });
+    const readings = [0, 5_000, 5_000, 10_001]; // before and after each
+    const store = createShadowStore(database, () => readings.shift() ?? 0);
     await waitFor('both', async () => {
       await store.scoreNext(clumsy);
       return (await behind(clumsy)) === 0;
     });
-    const { rows } = await database.query('SELECT decisions::int, errors::int, cpu_micros::int FROM shadow_daily');
-    expect(rows).toEqual([{ decisions: 1, errors: 1, cpu_micros: 14 }]);
+    const { rows } = await database.query(
+      'SELECT decisions::int, errors::int, cpu_micros::int, slow::int FROM shadow_daily',
+    );
+    expect(rows).toEqual([{ decisions: 1, errors: 1, cpu_micros: 10_001, slow: 1 }]);
   });
 
   it('of each decision are kept for 90 days, and the counters stay', async () => {
@@ -360,7 +359,9 @@ describe('a rebuild', () => {
       await storePatiently(store, events.slice(40));
       await scoreAll([random]); // the others are behind
       const right = await keptIn();
-      const cpu = async () => (await database.query('SELECT sum(cpu_micros)::int AS sum FROM shadow_daily')).rows;
+      const cpu = async () =>
+        (await database.query('SELECT sum(cpu_micros)::int AS cpu, sum(slow)::int AS slow FROM shadow_daily')).rows;
+      await database.query('UPDATE shadow_daily SET slow = decisions');
       const spent = await cpu();
       const before = await versions();
       await rescoreAll(userIds);
@@ -392,7 +393,7 @@ describe('a rebuild', () => {
     await storePatiently(createEventStore(database), [gone, decided('anna', nowMs, decision)]);
     await scoreAll([random]);
     await database.query(
-      "INSERT INTO shadow_daily SELECT user_id, policy, 'old', day, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7 FROM shadow_daily",
+      "INSERT INTO shadow_daily SELECT user_id, policy, 'old', day, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7 FROM shadow_daily",
     );
     await database.query(
       "INSERT INTO shadow_cursors SELECT policy, 'old', transaction_id, decision_id FROM shadow_cursors",

@@ -223,12 +223,13 @@ function withIntervals(
   const df =
     variance ** 2 / (treated.variance ** 2 / (treated.users - 1) + control.variance ** 2 / (control.users - 1));
   const enough = Math.min(treated.users, control.users) >= minUsersPerArm;
-  const always = standardError * alwaysValidFactor(treated.users + control.users, alpha, tightestAtUsers);
   return {
     value,
     standardError,
     fixed: around(value, studentQuantile(1 - alpha / 2, df) * standardError),
-    alwaysValid: enough ? around(value, always) : undefined,
+    alwaysValid: enough
+      ? alwaysValidInterval(value, standardError, treated.users + control.users, { alpha, tightestAtUsers })
+      : undefined,
   };
 }
 
@@ -241,6 +242,16 @@ export function alwaysValidFactor(users: number, alpha: number, tightestAtUsers:
   const loss = -2 * Math.log(alpha);
   const k = (users * (loss + Math.log(loss + 1))) / tightestAtUsers; // nρ²
   return Math.sqrt(2 * (1 + 1 / k) * Math.log(Math.sqrt(k + 1) / alpha));
+}
+
+/** Around an estimate with a standard error between people, of whom there are `users` in all. */
+export function alwaysValidInterval(
+  value: number,
+  standardError: number,
+  users: number,
+  { alpha, tightestAtUsers }: Pick<AnalysisOptions, 'alpha' | 'tightestAtUsers'>,
+): Interval {
+  return around(value, standardError * alwaysValidFactor(users, alpha, tightestAtUsers));
 }
 
 const around = (value: number, half: number): Interval => ({ lower: value - half, upper: value + half });

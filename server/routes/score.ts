@@ -48,6 +48,7 @@ export function createScore({
   clock,
 }: ScoreDeps) {
   return async (request: ScoreRequest, context: Pick<HandlerContext, 'requestHeader'>): Promise<ScoreResponse> => {
+    const arrivedMs = performance.now();
     checkUniqueIds(request);
     const moment = readMoment(request.context, clock());
     const requestHash = hashRequest(ScoreRequestSchema, request);
@@ -82,6 +83,7 @@ export function createScore({
       readings,
       snapshot: person?.snapshot ?? '',
       isFeastUnavailable: feast === undefined,
+      elapsedMs: performance.now() - arrivedMs,
     };
     const event = createEnvelope({
       eventId: decisionId,

@@ -57,7 +57,15 @@ export function anyEvents(userIds: readonly string[], size: { minLength: number;
         { experiment: 'a', version: '1', arm: score > 0 ? 'x' : 'y', propensity: 0.5 },
         ...(Math.abs(score) > 1 ? [{ experiment: 'b "c", {d}', arm: '', propensity: 1 }] : []),
       ];
-      const scored = { requestId: eventId, tipId: 'tip-1', policy: 'p', candidates: [chosen], experiments };
+      const elapsedMicros = Math.abs(score) > 1 ? 0 : 1_500;
+      const scored = {
+        requestId: eventId,
+        tipId: 'tip-1',
+        policy: 'p',
+        candidates: [chosen],
+        experiments,
+        elapsedMicros,
+      };
       const written = [{ ...tip, signalIds: ['a', 'b "c"'] }, { tipId: 'tip-2' }];
       const generated = { promptVersion: 'v1', promptHash: 'h', tips: written };
       const payload: Payload = isScore

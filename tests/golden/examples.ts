@@ -140,6 +140,15 @@ export const examples: Examples = {
       ],
       forcedExperiments: [{ experiment: 'prompts', version: '2', arm: 'mentor' }],
     },
+    timed: {
+      requestId,
+      requestHash: hash,
+      tipId: 't',
+      candidates: [{ tipId: 't', propensity: 1 }],
+      policy: 'random',
+      policyVersion: '1',
+      elapsedMicros: 1_234,
+    },
   },
   tipGenerated: {
     minimal: { requestId, requestHash: hash, promptVersion: 'fallback', promptHash: hex },

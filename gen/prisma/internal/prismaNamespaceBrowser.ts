@@ -249,7 +249,8 @@ export const TipScoreScalarFieldEnum = {
   vectorVersion: 'vectorVersion',
   experiments: 'experiments',
   experimentVersions: 'experimentVersions',
-  experimentArms: 'experimentArms'
+  experimentArms: 'experimentArms',
+  elapsedMicros: 'elapsedMicros'
 } as const
 
 export type TipScoreScalarFieldEnum = (typeof TipScoreScalarFieldEnum)[keyof typeof TipScoreScalarFieldEnum]
@@ -450,7 +451,8 @@ export const ShadowDailyScalarFieldEnum = {
   skippedVectors: 'skippedVectors',
   skippedStatistics: 'skippedStatistics',
   skippedPropensities: 'skippedPropensities',
-  cpuMicros: 'cpuMicros'
+  cpuMicros: 'cpuMicros',
+  slow: 'slow'
 } as const
 
 export type ShadowDailyScalarFieldEnum = (typeof ShadowDailyScalarFieldEnum)[keyof typeof ShadowDailyScalarFieldEnum]

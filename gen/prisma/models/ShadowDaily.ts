@@ -41,6 +41,7 @@ export type ShadowDailyAvgAggregateOutputType = {
   skippedStatistics: number | null
   skippedPropensities: number | null
   cpuMicros: number | null
+  slow: number | null
 }
 
 export type ShadowDailySumAggregateOutputType = {
@@ -57,6 +58,7 @@ export type ShadowDailySumAggregateOutputType = {
   skippedStatistics: bigint | null
   skippedPropensities: bigint | null
   cpuMicros: bigint | null
+  slow: bigint | null
 }
 
 export type ShadowDailyMinAggregateOutputType = {
@@ -77,6 +79,7 @@ export type ShadowDailyMinAggregateOutputType = {
   skippedStatistics: bigint | null
   skippedPropensities: bigint | null
   cpuMicros: bigint | null
+  slow: bigint | null
 }
 
 export type ShadowDailyMaxAggregateOutputType = {
@@ -97,6 +100,7 @@ export type ShadowDailyMaxAggregateOutputType = {
   skippedStatistics: bigint | null
   skippedPropensities: bigint | null
   cpuMicros: bigint | null
+  slow: bigint | null
 }
 
 export type ShadowDailyCountAggregateOutputType = {
@@ -117,6 +121,7 @@ export type ShadowDailyCountAggregateOutputType = {
   skippedStatistics: number
   skippedPropensities: number
   cpuMicros: number
+  slow: number
   _all: number
 }
 
@@ -135,6 +140,7 @@ export type ShadowDailyAvgAggregateInputType = {
   skippedStatistics?: true
   skippedPropensities?: true
   cpuMicros?: true
+  slow?: true
 }
 
 export type ShadowDailySumAggregateInputType = {
@@ -151,6 +157,7 @@ export type ShadowDailySumAggregateInputType = {
   skippedStatistics?: true
   skippedPropensities?: true
   cpuMicros?: true
+  slow?: true
 }
 
 export type ShadowDailyMinAggregateInputType = {
@@ -171,6 +178,7 @@ export type ShadowDailyMinAggregateInputType = {
   skippedStatistics?: true
   skippedPropensities?: true
   cpuMicros?: true
+  slow?: true
 }
 
 export type ShadowDailyMaxAggregateInputType = {
@@ -191,6 +199,7 @@ export type ShadowDailyMaxAggregateInputType = {
   skippedStatistics?: true
   skippedPropensities?: true
   cpuMicros?: true
+  slow?: true
 }
 
 export type ShadowDailyCountAggregateInputType = {
@@ -211,6 +220,7 @@ export type ShadowDailyCountAggregateInputType = {
   skippedStatistics?: true
   skippedPropensities?: true
   cpuMicros?: true
+  slow?: true
   _all?: true
 }
 
@@ -318,6 +328,7 @@ export type ShadowDailyGroupByOutputType = {
   skippedStatistics: bigint
   skippedPropensities: bigint
   cpuMicros: bigint
+  slow: bigint
   _count: ShadowDailyCountAggregateOutputType | null
   _avg: ShadowDailyAvgAggregateOutputType | null
   _sum: ShadowDailySumAggregateOutputType | null
@@ -361,6 +372,7 @@ export type ShadowDailyWhereInput = {
   skippedStatistics?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
   skippedPropensities?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
   cpuMicros?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
+  slow?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
 }
 
 export type ShadowDailyOrderByWithRelationInput = {
@@ -381,6 +393,7 @@ export type ShadowDailyOrderByWithRelationInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 export type ShadowDailyWhereUniqueInput = Prisma.AtLeast<{
@@ -405,6 +418,7 @@ export type ShadowDailyWhereUniqueInput = Prisma.AtLeast<{
   skippedStatistics?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
   skippedPropensities?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
   cpuMicros?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
+  slow?: Prisma.BigIntFilter<"ShadowDaily"> | bigint | number
 }, "userId_policy_policyVersion_day">
 
 export type ShadowDailyOrderByWithAggregationInput = {
@@ -425,6 +439,7 @@ export type ShadowDailyOrderByWithAggregationInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
   _count?: Prisma.ShadowDailyCountOrderByAggregateInput
   _avg?: Prisma.ShadowDailyAvgOrderByAggregateInput
   _max?: Prisma.ShadowDailyMaxOrderByAggregateInput
@@ -453,6 +468,7 @@ export type ShadowDailyScalarWhereWithAggregatesInput = {
   skippedStatistics?: Prisma.BigIntWithAggregatesFilter<"ShadowDaily"> | bigint | number
   skippedPropensities?: Prisma.BigIntWithAggregatesFilter<"ShadowDaily"> | bigint | number
   cpuMicros?: Prisma.BigIntWithAggregatesFilter<"ShadowDaily"> | bigint | number
+  slow?: Prisma.BigIntWithAggregatesFilter<"ShadowDaily"> | bigint | number
 }
 
 export type ShadowDailyCreateInput = {
@@ -473,6 +489,7 @@ export type ShadowDailyCreateInput = {
   skippedStatistics: bigint | number
   skippedPropensities: bigint | number
   cpuMicros: bigint | number
+  slow?: bigint | number
 }
 
 export type ShadowDailyUncheckedCreateInput = {
@@ -493,6 +510,7 @@ export type ShadowDailyUncheckedCreateInput = {
   skippedStatistics: bigint | number
   skippedPropensities: bigint | number
   cpuMicros: bigint | number
+  slow?: bigint | number
 }
 
 export type ShadowDailyUpdateInput = {
@@ -513,6 +531,7 @@ export type ShadowDailyUpdateInput = {
   skippedStatistics?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   skippedPropensities?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   cpuMicros?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  slow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ShadowDailyUncheckedUpdateInput = {
@@ -533,6 +552,7 @@ export type ShadowDailyUncheckedUpdateInput = {
   skippedStatistics?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   skippedPropensities?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   cpuMicros?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  slow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ShadowDailyCreateManyInput = {
@@ -553,6 +573,7 @@ export type ShadowDailyCreateManyInput = {
   skippedStatistics: bigint | number
   skippedPropensities: bigint | number
   cpuMicros: bigint | number
+  slow?: bigint | number
 }
 
 export type ShadowDailyUpdateManyMutationInput = {
@@ -573,6 +594,7 @@ export type ShadowDailyUpdateManyMutationInput = {
   skippedStatistics?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   skippedPropensities?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   cpuMicros?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  slow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ShadowDailyUncheckedUpdateManyInput = {
@@ -593,6 +615,7 @@ export type ShadowDailyUncheckedUpdateManyInput = {
   skippedStatistics?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   skippedPropensities?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   cpuMicros?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  slow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ShadowDailyUserIdPolicyPolicyVersionDayCompoundUniqueInput = {
@@ -620,6 +643,7 @@ export type ShadowDailyCountOrderByAggregateInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 export type ShadowDailyAvgOrderByAggregateInput = {
@@ -636,6 +660,7 @@ export type ShadowDailyAvgOrderByAggregateInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 export type ShadowDailyMaxOrderByAggregateInput = {
@@ -656,6 +681,7 @@ export type ShadowDailyMaxOrderByAggregateInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 export type ShadowDailyMinOrderByAggregateInput = {
@@ -676,6 +702,7 @@ export type ShadowDailyMinOrderByAggregateInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 export type ShadowDailySumOrderByAggregateInput = {
@@ -692,6 +719,7 @@ export type ShadowDailySumOrderByAggregateInput = {
   skippedStatistics?: Prisma.SortOrder
   skippedPropensities?: Prisma.SortOrder
   cpuMicros?: Prisma.SortOrder
+  slow?: Prisma.SortOrder
 }
 
 
@@ -714,6 +742,7 @@ export type ShadowDailySelect<ExtArgs extends runtime.Types.Extensions.InternalA
   skippedStatistics?: boolean
   skippedPropensities?: boolean
   cpuMicros?: boolean
+  slow?: boolean
 }, ExtArgs["result"]["shadowDaily"]>
 
 export type ShadowDailySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -734,6 +763,7 @@ export type ShadowDailySelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   skippedStatistics?: boolean
   skippedPropensities?: boolean
   cpuMicros?: boolean
+  slow?: boolean
 }, ExtArgs["result"]["shadowDaily"]>
 
 export type ShadowDailySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -754,6 +784,7 @@ export type ShadowDailySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   skippedStatistics?: boolean
   skippedPropensities?: boolean
   cpuMicros?: boolean
+  slow?: boolean
 }, ExtArgs["result"]["shadowDaily"]>
 
 export type ShadowDailySelectScalar = {
@@ -774,9 +805,10 @@ export type ShadowDailySelectScalar = {
   skippedStatistics?: boolean
   skippedPropensities?: boolean
   cpuMicros?: boolean
+  slow?: boolean
 }
 
-export type ShadowDailyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "policy" | "policyVersion" | "day" | "decisions" | "agreementMicro" | "divergenceMicro" | "massOnChosenMicro" | "unsupportedMicro" | "weightMicro" | "weightSquaredMilli" | "weightMaxMicro" | "errors" | "skippedVectors" | "skippedStatistics" | "skippedPropensities" | "cpuMicros", ExtArgs["result"]["shadowDaily"]>
+export type ShadowDailyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"userId" | "policy" | "policyVersion" | "day" | "decisions" | "agreementMicro" | "divergenceMicro" | "massOnChosenMicro" | "unsupportedMicro" | "weightMicro" | "weightSquaredMilli" | "weightMaxMicro" | "errors" | "skippedVectors" | "skippedStatistics" | "skippedPropensities" | "cpuMicros" | "slow", ExtArgs["result"]["shadowDaily"]>
 
 export type $ShadowDailyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "ShadowDaily"
@@ -806,9 +838,11 @@ export type $ShadowDailyPayload<ExtArgs extends runtime.Types.Extensions.Interna
     skippedStatistics: bigint
     skippedPropensities: bigint
     /**
-     * CPU time of the shadow, in microseconds. Measured, so the one column that a rebuild cannot make anew.
+     * CPU time of the shadow, in microseconds, and the decisions on which it took longer than 5 ms. Measured, so the
+     * columns that a rebuild cannot make anew.
      */
     cpuMicros: bigint
+    slow: bigint
   }, ExtArgs["result"]["shadowDaily"]>
   composites: {}
 }
@@ -1249,6 +1283,7 @@ export interface ShadowDailyFieldRefs {
   readonly skippedStatistics: Prisma.FieldRef<"ShadowDaily", 'BigInt'>
   readonly skippedPropensities: Prisma.FieldRef<"ShadowDaily", 'BigInt'>
   readonly cpuMicros: Prisma.FieldRef<"ShadowDaily", 'BigInt'>
+  readonly slow: Prisma.FieldRef<"ShadowDaily", 'BigInt'>
 }
     
 

@@ -32,6 +32,7 @@ export type TipScoreAvgAggregateOutputType = {
   propensity: number | null
   candidates: number | null
   vector: number | null
+  elapsedMicros: number | null
 }
 
 export type TipScoreSumAggregateOutputType = {
@@ -39,6 +40,7 @@ export type TipScoreSumAggregateOutputType = {
   propensity: number | null
   candidates: number | null
   vector: number[]
+  elapsedMicros: number | null
 }
 
 export type TipScoreMinAggregateOutputType = {
@@ -58,6 +60,7 @@ export type TipScoreMinAggregateOutputType = {
   propensity: number | null
   candidates: number | null
   vectorVersion: string | null
+  elapsedMicros: number | null
 }
 
 export type TipScoreMaxAggregateOutputType = {
@@ -77,6 +80,7 @@ export type TipScoreMaxAggregateOutputType = {
   propensity: number | null
   candidates: number | null
   vectorVersion: string | null
+  elapsedMicros: number | null
 }
 
 export type TipScoreCountAggregateOutputType = {
@@ -101,6 +105,7 @@ export type TipScoreCountAggregateOutputType = {
   experiments: number
   experimentVersions: number
   experimentArms: number
+  elapsedMicros: number
   _all: number
 }
 
@@ -110,6 +115,7 @@ export type TipScoreAvgAggregateInputType = {
   propensity?: true
   candidates?: true
   vector?: true
+  elapsedMicros?: true
 }
 
 export type TipScoreSumAggregateInputType = {
@@ -117,6 +123,7 @@ export type TipScoreSumAggregateInputType = {
   propensity?: true
   candidates?: true
   vector?: true
+  elapsedMicros?: true
 }
 
 export type TipScoreMinAggregateInputType = {
@@ -136,6 +143,7 @@ export type TipScoreMinAggregateInputType = {
   propensity?: true
   candidates?: true
   vectorVersion?: true
+  elapsedMicros?: true
 }
 
 export type TipScoreMaxAggregateInputType = {
@@ -155,6 +163,7 @@ export type TipScoreMaxAggregateInputType = {
   propensity?: true
   candidates?: true
   vectorVersion?: true
+  elapsedMicros?: true
 }
 
 export type TipScoreCountAggregateInputType = {
@@ -179,6 +188,7 @@ export type TipScoreCountAggregateInputType = {
   experiments?: true
   experimentVersions?: true
   experimentArms?: true
+  elapsedMicros?: true
   _all?: true
 }
 
@@ -290,6 +300,7 @@ export type TipScoreGroupByOutputType = {
   experiments: string[]
   experimentVersions: string[]
   experimentArms: string[]
+  elapsedMicros: number
   _count: TipScoreCountAggregateOutputType | null
   _avg: TipScoreAvgAggregateOutputType | null
   _sum: TipScoreSumAggregateOutputType | null
@@ -337,6 +348,7 @@ export type TipScoreWhereInput = {
   experiments?: Prisma.StringNullableListFilter<"TipScore">
   experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
   experimentArms?: Prisma.StringNullableListFilter<"TipScore">
+  elapsedMicros?: Prisma.IntFilter<"TipScore"> | number
 }
 
 export type TipScoreOrderByWithRelationInput = {
@@ -361,6 +373,7 @@ export type TipScoreOrderByWithRelationInput = {
   experiments?: Prisma.SortOrder
   experimentVersions?: Prisma.SortOrder
   experimentArms?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
@@ -388,6 +401,7 @@ export type TipScoreWhereUniqueInput = Prisma.AtLeast<{
   experiments?: Prisma.StringNullableListFilter<"TipScore">
   experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
   experimentArms?: Prisma.StringNullableListFilter<"TipScore">
+  elapsedMicros?: Prisma.IntFilter<"TipScore"> | number
 }, "decisionId">
 
 export type TipScoreOrderByWithAggregationInput = {
@@ -412,6 +426,7 @@ export type TipScoreOrderByWithAggregationInput = {
   experiments?: Prisma.SortOrder
   experimentVersions?: Prisma.SortOrder
   experimentArms?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
   _count?: Prisma.TipScoreCountOrderByAggregateInput
   _avg?: Prisma.TipScoreAvgOrderByAggregateInput
   _max?: Prisma.TipScoreMaxOrderByAggregateInput
@@ -444,6 +459,7 @@ export type TipScoreScalarWhereWithAggregatesInput = {
   experiments?: Prisma.StringNullableListFilter<"TipScore">
   experimentVersions?: Prisma.StringNullableListFilter<"TipScore">
   experimentArms?: Prisma.StringNullableListFilter<"TipScore">
+  elapsedMicros?: Prisma.IntWithAggregatesFilter<"TipScore"> | number
 }
 
 export type TipScoreCreateInput = {
@@ -468,6 +484,7 @@ export type TipScoreCreateInput = {
   experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
+  elapsedMicros?: number
 }
 
 export type TipScoreUncheckedCreateInput = {
@@ -492,6 +509,7 @@ export type TipScoreUncheckedCreateInput = {
   experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
+  elapsedMicros?: number
 }
 
 export type TipScoreUpdateInput = {
@@ -516,6 +534,7 @@ export type TipScoreUpdateInput = {
   experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
+  elapsedMicros?: Prisma.IntFieldUpdateOperationsInput | number
 }
 
 export type TipScoreUncheckedUpdateInput = {
@@ -540,6 +559,7 @@ export type TipScoreUncheckedUpdateInput = {
   experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
+  elapsedMicros?: Prisma.IntFieldUpdateOperationsInput | number
 }
 
 export type TipScoreCreateManyInput = {
@@ -564,6 +584,7 @@ export type TipScoreCreateManyInput = {
   experiments?: Prisma.TipScoreCreateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreCreateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreCreateexperimentArmsInput | string[]
+  elapsedMicros?: number
 }
 
 export type TipScoreUpdateManyMutationInput = {
@@ -588,6 +609,7 @@ export type TipScoreUpdateManyMutationInput = {
   experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
+  elapsedMicros?: Prisma.IntFieldUpdateOperationsInput | number
 }
 
 export type TipScoreUncheckedUpdateManyInput = {
@@ -612,6 +634,7 @@ export type TipScoreUncheckedUpdateManyInput = {
   experiments?: Prisma.TipScoreUpdateexperimentsInput | string[]
   experimentVersions?: Prisma.TipScoreUpdateexperimentVersionsInput | string[]
   experimentArms?: Prisma.TipScoreUpdateexperimentArmsInput | string[]
+  elapsedMicros?: Prisma.IntFieldUpdateOperationsInput | number
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -652,6 +675,7 @@ export type TipScoreCountOrderByAggregateInput = {
   experiments?: Prisma.SortOrder
   experimentVersions?: Prisma.SortOrder
   experimentArms?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreAvgOrderByAggregateInput = {
@@ -659,6 +683,7 @@ export type TipScoreAvgOrderByAggregateInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   vector?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreMaxOrderByAggregateInput = {
@@ -678,6 +703,7 @@ export type TipScoreMaxOrderByAggregateInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   vectorVersion?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreMinOrderByAggregateInput = {
@@ -697,6 +723,7 @@ export type TipScoreMinOrderByAggregateInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   vectorVersion?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreSumOrderByAggregateInput = {
@@ -704,6 +731,7 @@ export type TipScoreSumOrderByAggregateInput = {
   propensity?: Prisma.SortOrder
   candidates?: Prisma.SortOrder
   vector?: Prisma.SortOrder
+  elapsedMicros?: Prisma.SortOrder
 }
 
 export type TipScoreCreatedegradationsInput = {
@@ -783,6 +811,7 @@ export type TipScoreSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs
   experiments?: boolean
   experimentVersions?: boolean
   experimentArms?: boolean
+  elapsedMicros?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -807,6 +836,7 @@ export type TipScoreSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exte
   experiments?: boolean
   experimentVersions?: boolean
   experimentArms?: boolean
+  elapsedMicros?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -831,6 +861,7 @@ export type TipScoreSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exte
   experiments?: boolean
   experimentVersions?: boolean
   experimentArms?: boolean
+  elapsedMicros?: boolean
 }, ExtArgs["result"]["tipScore"]>
 
 export type TipScoreSelectScalar = {
@@ -855,9 +886,10 @@ export type TipScoreSelectScalar = {
   experiments?: boolean
   experimentVersions?: boolean
   experimentArms?: boolean
+  elapsedMicros?: boolean
 }
 
-export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations" | "vector" | "vectorVersion" | "experiments" | "experimentVersions" | "experimentArms", ExtArgs["result"]["tipScore"]>
+export type TipScoreOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"decisionId" | "requestId" | "userId" | "tipId" | "decidedAt" | "policy" | "policyVersion" | "modelVersion" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "score" | "propensity" | "candidates" | "degradations" | "vector" | "vectorVersion" | "experiments" | "experimentVersions" | "experimentArms" | "elapsedMicros", ExtArgs["result"]["tipScore"]>
 
 export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "TipScore"
@@ -893,6 +925,10 @@ export type $TipScorePayload<ExtArgs extends runtime.Types.Extensions.InternalAr
     experiments: string[]
     experimentVersions: string[]
     experimentArms: string[]
+    /**
+     * From the arrival of the call to the decision, before it was logged. 0: not measured.
+     */
+    elapsedMicros: number
   }, ExtArgs["result"]["tipScore"]>
   composites: {}
 }
@@ -1337,6 +1373,7 @@ export interface TipScoreFieldRefs {
   readonly experiments: Prisma.FieldRef<"TipScore", 'String[]'>
   readonly experimentVersions: Prisma.FieldRef<"TipScore", 'String[]'>
   readonly experimentArms: Prisma.FieldRef<"TipScore", 'String[]'>
+  readonly elapsedMicros: Prisma.FieldRef<"TipScore", 'Int'>
 }
     
 

@@ -17,11 +17,13 @@ import { checkStorable } from './check-storable.ts';
 import { refusedRollout } from './refused-rollout.ts';
 import { stageOf, toRollout } from './rollout-messages.ts';
 
+export type KnownPolicies = ReadonlyMap<string, Pick<Policy, 'name' | 'version'>>;
+
 export interface AdvanceRolloutDeps {
   readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append'>;
   readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
   /** Of this build. */
-  readonly policies: ReadonlyMap<string, Pick<Policy, 'name' | 'version'>>;
+  readonly policies: KnownPolicies;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info'>;
 }
@@ -64,7 +66,7 @@ export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, 
 const isTowardsPeople = (to: RolloutCommand['to']): boolean => to === 'canary' || to === 'active';
 
 /** Throws `invalid_argument` for a policy that this build does not have. */
-export function subjectIn(policies: AdvanceRolloutDeps['policies'], name: string) {
+export function subjectIn(policies: KnownPolicies, name: string) {
   const policy = policies.get(name);
   if (policy) return { policy: policy.name, version: policy.version };
   const known = [...policies.keys()].join(', ');

@@ -1,0 +1,63 @@
+import { canaryExperiment } from '../experiments/canary.ts';
+import { collectEvidence } from '../experiments/evidence-store.ts';
+import { type GateLimits, gateLimits, harmsOf, judge, type Verdict } from '../experiments/gate.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
+import type { Database } from '../platform/database.ts';
+import { rollBack } from '../registry/roll-back.ts';
+import { foldRollouts, type Standing, servingOf, subjectName } from '../registry/rollout.ts';
+import { createRolloutStore } from '../registry/rollout-store.ts';
+import type { Chore } from './chores.ts';
+
+export interface JudgePoliciesDeps {
+  readonly database: Database;
+  /** Of this build. */
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly limits?: GateLimits;
+}
+
+/**
+ * Asks the gate about every policy of this build that is in the shadow or a canary, keeps what it says, and takes a canary
+ * away from people where it says that they are harmed. Looking often does no harm: the intervals hold for any number of
+ * looks. Several processes may do it at once.
+ */
+export async function judgePolicies(
+  { database, policies, limits = gateLimits }: JudgePoliciesDeps,
+  nowMs: number,
+): Promise<readonly Verdict[]> {
+  const store = createRolloutStore(database);
+  const { active, canary, shadows } = servingOf(foldRollouts((await store.readSteps(0)) ?? []));
+  const candidates = [...shadows, ...(canary ? [canary] : [])].filter((each) => isHere(each, policies));
+  if (!active) return [];
+  const verdicts: Verdict[] = [];
+  for (const standing of candidates) {
+    const evidence = await collectEvidence(database, requestOf(standing, active));
+    const verdict = judge(evidence, nowMs, limits);
+    await store.putVerdict(verdict);
+    verdicts.push(verdict);
+    const harms = standing.stage === 'canary' ? harmsOf(verdict) : [];
+    if (harms.length === 0) continue;
+    const reason = harms.map(({ sentence }) => sentence).join(' ');
+    await rollBack(store, () => standing, { atMs: nowMs, actor: 'gate', caller: '', reason, verdict });
+  }
+  return verdicts;
+}
+
+export function createGateChore(deps: JudgePoliciesDeps): Chore {
+  return { name: 'gate', everyMs: 600_000, run: (nowMs) => judgePolicies(deps, nowMs) };
+}
+
+const isHere = ({ policy, version }: Standing, policies: ReadonlyMap<string, Policy>): boolean =>
+  policies.get(policy)?.version === version;
+
+function requestOf(standing: Standing, active: Standing) {
+  const { policy, version, percent, number, sinceMs, servesSinceMs, stage, expectedDivergence } = standing;
+  const experiment = canaryExperiment({ policy, version, percent, step: number });
+  return {
+    subject: subjectName(standing),
+    policy: { name: policy, version },
+    active: { name: active.policy, version: active.version },
+    sinceMs: servesSinceMs ?? sinceMs, // what people did before says nothing of what the policy did to them
+    expectedDivergence,
+    canary: stage === 'canary' ? { experiment } : undefined,
+  };
+}
