@@ -54,6 +54,7 @@ function requestOf(standing: Standing, active: Standing) {
   const experiment = canaryExperiment({ policy, version, percent, step: number });
   return {
     subject: subjectName(standing),
+    step: number,
     policy: { name: policy, version },
     active: { name: active.policy, version: active.version },
     sinceMs: servesSinceMs ?? sinceMs, // what people did before says nothing of what the policy did to them

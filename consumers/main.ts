@@ -11,6 +11,7 @@ import { createChores, createRewardChore, createShadowChores, runChores } from '
 import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { followShadows } from './follow-shadows.ts';
+import { createGateChore } from './judge-policies.ts';
 import { runConsumers } from './run-consumers.ts';
 
 /** A batch takes milliseconds. What takes this long waits for a lock, or for a connection that is gone. */
@@ -46,6 +47,12 @@ await runMain(async (signal) => {
     maxConnections: policies.size + 1,
     statementTimeoutMs: choreTimeoutMs,
   });
+  const gateDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-gate',
+    maxConnections: 2,
+    statementTimeoutMs: choreTimeoutMs,
+  });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
   void bus.closed.then((error) => {
@@ -60,6 +67,7 @@ await runMain(async (signal) => {
       ...createChores({ bus, database: choresDatabase }, config),
       createRewardChore(rewardsDatabase),
       ...createShadowChores(shadowsDatabase, policies.values(), (policy) => shadows.current().has(policy)),
+      createGateChore({ database: gateDatabase, policies }),
     ];
     const following = shadows.follow(stopped);
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
@@ -68,6 +76,8 @@ await runMain(async (signal) => {
     lost.signal.throwIfAborted();
   } finally {
     await bus.close();
-    await Promise.all([database, choresDatabase, rewardsDatabase, shadowsDatabase].map((pool) => pool.end()));
+    await Promise.all(
+      [database, choresDatabase, rewardsDatabase, shadowsDatabase, gateDatabase].map((pool) => pool.end()),
+    );
   }
 });

@@ -25,8 +25,9 @@ type PolicyVersion = Pick<Policy, 'name' | 'version'>;
 
 /** Whom evidence is asked of. */
 export interface EvidenceRequest {
-  /** What the rollout calls it. */
+  /** What the rollout calls it, and the number of the step that it has come to. */
   readonly subject: string;
+  readonly step: number;
   readonly policy: PolicyVersion;
   /** What it is compared with. */
   readonly active: PolicyVersion;
@@ -49,10 +50,10 @@ export interface EvidenceRequest {
  * rows; memory holds sums for each person. Writes nothing. Errors are those of the database.
  */
 export function collectEvidence(database: Database, request: EvidenceRequest): Promise<Evidence> {
-  const { subject, policy, active, sinceMs, expectedDivergence, canary } = request;
+  const { subject, step, policy, active, sinceMs, expectedDivergence, canary } = request;
   return atOneInstant(database, async (client): Promise<Evidence> => {
     const period = await readShadow(client, keyOf(policy));
-    const known = { subject, shadow: shadowOf(period, expectedDivergence) };
+    const known = { subject, step, shadow: shadowOf(period, expectedDivergence) };
     if (canary) {
       const { experiment } = canary;
       const sums = {

@@ -7,6 +7,7 @@ const now = Date.UTC(2026, 10, 23);
 
 const good = {
   subject: 'linucb;model=7',
+  step: 3,
   shadow: { decisions: 8000, days: 8, agreement: 0.8 },
   offPolicy: {
     difference: { lower: 5, upper: 60 },
@@ -147,6 +148,7 @@ describe('the gate', () => {
   it('says that too little is known of too little data, rather than that it is bad', () => {
     const little: Evidence = {
       subject: 'x',
+      step: 3,
       shadow: { decisions: 40, days: 1, agreement: 0.3 },
       offPolicy: {
         difference: { lower: -400, upper: 700 },

@@ -62,8 +62,10 @@ export const gateLimits: GateLimits = {
 
 /** What is known of a policy. Undefined, or a number that is none: not known. */
 export interface Evidence {
-  /** The policy and the version of what it learnt, as the rollout names it. */
+  /** The policy and its version, as the rollout names them. */
   readonly subject: string;
+  /** Number of the step that it has come to in the rollout. */
+  readonly step: number;
   readonly shadow?:
     | {
         readonly decisions: number;
@@ -126,6 +128,8 @@ export interface CriterionVerdict {
 
 export interface Verdict {
   readonly subject: string;
+  /** Of the rollout that the evidence was of. */
+  readonly step: number;
   readonly judgedAtMs: number;
   readonly limitsVersion: string;
   /** FAIL if any criterion failed, else INSUFFICIENT if any is, else PASS. */
@@ -144,7 +148,14 @@ export function judge(evidence: Evidence, judgedAtMs: number, limits: GateLimits
     ...serving(evidence, limits),
   ];
   const status = worstOf(criteria.map((criterion) => criterion.status));
-  return { subject: evidence.subject, judgedAtMs, limitsVersion: limits.version, status, criteria };
+  return {
+    subject: evidence.subject,
+    step: evidence.step,
+    judgedAtMs,
+    limitsVersion: limits.version,
+    status,
+    criteria,
+  };
 }
 
 /** Criteria that measure what a policy does to those it decides about, rather than how much is known of it. */

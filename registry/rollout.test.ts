@@ -19,8 +19,15 @@ const hour = 3_600_000;
 const rules = { minShadowMs: 24 * hour, maxVerdictAgeMs: 24 * hour };
 const by = { actor: 'anna', caller: 'ops', reason: 'a test' };
 
-const verdict = (status: StoredVerdict['status'], judgedAtMs: number, about = subjectName(subject)): StoredVerdict => ({
+/** Of a policy that is the first after `house` to come into the shadow, unless another step is given. */
+const verdict = (
+  status: StoredVerdict['status'],
+  judgedAtMs: number,
+  about = subjectName(subject),
+  step = 3,
+): StoredVerdict => ({
   subject: about,
+  step,
   judgedAtMs,
   limitsVersion: '1',
   status,
@@ -36,9 +43,11 @@ const start: History = [firstStep(house, { ...by, atMs: 0 })];
 function command(history: History, to: Stage, more: Partial<RolloutCommand> = {}): RolloutCommand {
   const atMs = (history.at(-1)?.atMs ?? 0) + 48 * hour;
   const needed = to === 'canary' || to === 'active';
+  const about = { ...subject, ...more };
+  const number = standingOf(foldRollouts(history), about)?.number ?? 0;
   return {
     ...{ ...subject, ...by, atMs, to, expectedNumber: history.length },
-    ...(needed && { verdict: verdict('PASS', atMs, subjectName({ ...subject, ...more })) }),
+    ...(needed && { verdict: verdict('PASS', atMs, subjectName(about), number) }),
     ...more,
   };
 }
@@ -274,7 +283,7 @@ describe('a step is refused', () => {
     [
       'with a verdict from before',
       inShadow,
-      stepTo(inShadow, 'canary 1', { verdict: verdict('PASS', 4 * 24 * hour - 1) }),
+      stepTo(inShadow, 'canary 1', { verdict: verdict('PASS', atMs, subjectName(subject), 2) }),
       'VERDICT_TOO_OLD',
     ],
     [
@@ -437,7 +446,10 @@ describe('whatever is asked, in whatever order', () => {
             ...(override !== undefined && { overrideReason: override }),
           };
           const { verdict: _, ...bare } = asked;
-          const given = status === 'none' ? bare : { ...bare, verdict: verdict(status, nowMs - age) };
+          const number = standing(history)?.number ?? 0;
+          const ofStep = nowMs - age >= since ? number : number - 1;
+          const judged = () => verdict(status as 'PASS', nowMs - age, subjectName(subject), ofStep);
+          const given = status === 'none' ? bare : { ...bare, verdict: judged() };
           const result = moveRollout(foldRollouts(history), given, rules);
 
           const expected =

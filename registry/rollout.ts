@@ -19,6 +19,8 @@ export interface Subject {
 /** What the gate said, as it is kept. The gate's own verdict has this shape; nothing here depends on the gate. */
 export interface StoredVerdict {
   readonly subject: string;
+  /** Number of the step that the subject had come to. */
+  readonly step: number;
   readonly judgedAtMs: number;
   readonly limitsVersion: string;
   readonly status: 'PASS' | 'FAIL' | 'INSUFFICIENT';
@@ -264,11 +266,7 @@ function refusalOf(
   if (expectedNumber !== undefined && expectedNumber !== rollouts.number)
     return refuse('CHANGED_MEANWHILE', `the last step is ${rollouts.number}, not ${expectedNumber}`);
   const kind = kindOf(standing, command);
-  if (kind === 'illegal')
-    return refuse(
-      'ILLEGAL_TRANSITION',
-      `${placeName(standing?.stage, standing?.percent)} does not lead to ${placeName(to, command.percent)}`,
-    );
+  if (kind === 'illegal') return refuse('ILLEGAL_TRANSITION', illegal(standing, command));
   const { canary } = servingOf(rollouts);
   if (to === 'canary' && canary && canary !== standing)
     return refuse('ANOTHER_CANARY', `${canary.policy} is a canary: one at a time is compared with the active policy`);
@@ -327,7 +325,7 @@ function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: Ro
   if (!verdict) return refuse('VERDICT_MISSING', 'a step towards more people needs a verdict of the gate');
   if (verdict.subject !== subjectName(command))
     return refuse('VERDICT_OF_ANOTHER', `the verdict is about ${verdict.subject}`);
-  if (!(verdict.judgedAtMs >= standing.sinceMs))
+  if (verdict.step !== standing.number)
     return refuse('VERDICT_TOO_OLD', 'the gate was last asked before the policy came to this stage');
   if (!(atMs - verdict.judgedAtMs <= rules.maxVerdictAgeMs))
     return refuse('VERDICT_TOO_OLD', `the verdict is more than ${rules.maxVerdictAgeMs / hourMs} hours old`);
@@ -345,5 +343,10 @@ function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: Ro
 
 const refuse = (reason: RefusalReason, message: string): Refusal => ({ reason, message });
 
-const placeName = (stage: Stage | undefined, percent: number | undefined): string =>
-  stage === undefined ? 'no step at all' : stage === 'canary' ? `canary ${percent ?? '?'} %` : stage.replace('_', ' ');
+function illegal(standing: Standing | undefined, { to, percent }: RolloutCommand): string {
+  if (!standing) return 'a policy that took no step yet can only be registered';
+  return `${placeName(standing.stage, standing.percent)} does not lead to ${placeName(to, percent)}`;
+}
+
+const placeName = (stage: Stage, percent: number | undefined): string =>
+  stage === 'canary' ? `canary ${percent ?? '?'} %` : stage.replace('_', ' ');

@@ -180,7 +180,7 @@ const scoredIn = ({ decision }: Story) => {
 };
 
 const shadowRequest: EvidenceRequest = {
-  ...{ subject: 'random', policy: random, active: egreedyV2, sinceMs },
+  ...{ subject: 'random', step: 3, policy: random, active: egreedyV2, sinceMs },
   expectedDivergence: { by: 'anna', reason: 'it is even' },
 };
 
@@ -192,14 +192,18 @@ const experiment: Experiment = {
   ],
 };
 const canaryRequest: EvidenceRequest = {
-  ...{ subject: 'softmax', policy: softmax, active: egreedyV2, sinceMs, canary: { experiment } },
+  ...{ subject: 'softmax', step: 3, policy: softmax, active: egreedyV2, sinceMs, canary: { experiment } },
 };
 
 it('nothing is known of what nobody has seen, and that is not 0', async () => {
   await emptyTables();
-  expect(await collectEvidence(database, shadowRequest)).toEqual({ subject: 'random', sampleRatio: 'no arms' });
+  expect(await collectEvidence(database, shadowRequest)).toEqual({
+    subject: 'random',
+    step: 3,
+    sampleRatio: 'no arms',
+  });
   const canary = await collectEvidence(database, canaryRequest);
-  expect(canary).toEqual({ subject: 'softmax' });
+  expect(canary).toEqual({ subject: 'softmax', step: 3 });
   expect(judge(canary, 0).criteria.map(({ status }) => status)).not.toContain('PASS');
 });
 
@@ -324,7 +328,7 @@ describe('of a policy in the shadow', () => {
   it('knows nothing of another version of it, nor where another version was active', async () => {
     const other = { name: random.name, version: 'other' };
     expect(await collectEvidence(database, { ...shadowRequest, policy: other })).toEqual({
-      ...{ subject: 'random', sampleRatio: 'no arms' },
+      ...{ subject: 'random', step: 3, sampleRatio: 'no arms' },
     });
     const { shadow, offPolicy, groups } = await collectEvidence(database, {
       ...{ ...shadowRequest, active: { name: egreedyV2.name, version: 'other' } },
@@ -336,7 +340,7 @@ describe('of a policy in the shadow', () => {
   it('has no comparison where what is kept of it makes no sense', async () => {
     await database.query('UPDATE tip_scores SET propensity = 0 WHERE policy = $1', [egreedyV2.name]);
     expect(await collectEvidence(database, shadowRequest)).toEqual({
-      ...{ subject: 'random', sampleRatio: 'no arms', shadow: evidence.shadow, serving: evidence.serving },
+      ...{ subject: 'random', step: 3, sampleRatio: 'no arms', shadow: evidence.shadow, serving: evidence.serving },
     });
   });
 });

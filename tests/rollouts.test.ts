@@ -16,7 +16,7 @@ import { BadRequestSchema, ErrorInfoSchema } from '../gen/proto/google/rpc/error
 import { AdminService, GateStatus, RolloutStage } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
-import { foldRollouts, type RolloutStep, servingOf, subjectName } from '../registry/rollout.ts';
+import { foldRollouts, type RolloutStep, servingOf, standingOf, subjectName } from '../registry/rollout.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followRollouts } from '../server/follow-rollouts.ts';
@@ -74,13 +74,11 @@ async function say(
   status: 'PASS' | 'FAIL' | 'INSUFFICIENT',
   judgedAtMs = Date.now(),
 ) {
-  await createRolloutStore(database).putVerdict({
-    ...{
-      subject: subjectName({ policy: policy.name, version: policy.version }),
-      judgedAtMs,
-      limitsVersion: '1',
-      status,
-    },
+  const store = createRolloutStore(database);
+  const subject = { policy: policy.name, version: policy.version };
+  const step = standingOf(foldRollouts((await store.readSteps(0)) ?? []), subject)?.number ?? 0;
+  await store.putVerdict({
+    ...{ subject: subjectName(subject), step, judgedAtMs, limitsVersion: '1', status },
     criteria: [{ criterion: 'reward', status, numbers: { lower: -3 }, limit: -20, sentence: 'No harm is found.' }],
   });
 }
@@ -234,6 +232,22 @@ describe('the way to people, by RPC', () => {
     expect(await failureOf(operator.rollBack({ policy: 'egreedy-v2', ...by }))).toMatchObject({
       reason: 'NOTHING_BEFORE',
     });
+  });
+
+  it('ends for a version that no server has any more, by retirement and by nothing else', async () => {
+    const { loop, advance, operator } = two;
+    await takeSteps(loop.database, { name: 'softmax', version: 'old' }, ['registered']);
+    const old = { policyVersion: 'old' };
+    expect(await failureOf(advance('softmax', RolloutStage.SHADOW, old))).toMatchObject({
+      code: Code.InvalidArgument,
+      field: 'policy_version',
+    });
+    expect(await advance('softmax', RolloutStage.RETIRED, old)).toMatchObject([{ policyVersion: 'old' }]);
+    const { policies: all } = await operator.listPolicies({});
+    expect(all.filter(({ policy }) => policy === 'softmax')).toMatchObject([
+      { policyVersion: softmax.version, servedHere: true },
+      { policyVersion: 'old', servedHere: false, stage: RolloutStage.RETIRED },
+    ]);
   });
 
   it('of many who take the same step, is that of one', async () => {

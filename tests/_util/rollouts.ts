@@ -10,6 +10,7 @@ import {
   type Stage,
   type StoredVerdict,
   servingOf,
+  standingOf,
   subjectName,
 } from '../../registry/rollout.ts';
 import { createRolloutStore } from '../../registry/rollout-store.ts';
@@ -60,7 +61,13 @@ function stepsOf(
 ): readonly RolloutStep[] {
   const needsVerdict = to === 'canary' || to === 'active';
   const verdict: StoredVerdict = {
-    ...{ subject: subjectName(subject), judgedAtMs: atMs, limitsVersion: 'test', status: 'PASS' },
+    ...{
+      subject: subjectName(subject),
+      step: standingOf(rollouts, subject)?.number ?? 0,
+      judgedAtMs: atMs,
+      limitsVersion: 'test',
+      status: 'PASS',
+    },
     criteria: [{ criterion: 'test', status: 'PASS', numbers: {}, limit: 0, sentence: 'For a test.' }],
   };
   const moved = moveRollout(rollouts, {

@@ -10,7 +10,14 @@ import type { Clock } from '../../../platform/clock.ts';
 import { invalidArgument } from '../../../platform/errors.ts';
 import type { Followed } from '../../../platform/follow.ts';
 import type { Log } from '../../../platform/log.ts';
-import { foldRollouts, moveRollout, type RolloutCommand, subjectName } from '../../../registry/rollout.ts';
+import {
+  foldRollouts,
+  moveRollout,
+  type RolloutCommand,
+  type Stage,
+  type Subject,
+  subjectName,
+} from '../../../registry/rollout.ts';
 import type { RolloutStore } from '../../../registry/rollout-store.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
 import { checkStorable } from './check-storable.ts';
@@ -36,9 +43,9 @@ export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, 
   ): Promise<AdvanceRolloutResponse> => {
     const { actor, reason, overrideReason, expectedDivergence, trafficPercent, expectedPreviousNumber } = request;
     checkStorable({ actor, reason, override_reason: overrideReason, expected_divergence: expectedDivergence });
-    const subject = subjectIn(policies, request.policy);
     const to = stageOf(request.toStage);
     if (!to) throw invalidArgument([{ field: 'to_stage', description: 'is unknown' }]);
+    const subject = subjectOf(request, to, policies);
     const [steps, verdicts] = await Promise.all([rolloutStore.readSteps(0), rolloutStore.readVerdicts()]);
     const command: RolloutCommand = {
       ...{ ...subject, atMs: clock(), actor, caller: context.values.get(callerKey).name, to, reason },
@@ -61,6 +68,18 @@ export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, 
     log.info({ policy: subject.policy, to, percent: trafficPercent, caller: command.caller }, 'took a rollout step');
     return response;
   };
+}
+
+/** Throws `invalid_argument` for what this server does not have, unless it is to be retired. */
+function subjectOf(
+  { policy, policyVersion: version }: AdvanceRolloutRequest,
+  to: Stage,
+  policies: KnownPolicies,
+): Subject {
+  if (version === '') return subjectIn(policies, policy);
+  if (to === 'retired' || policies.get(policy)?.version === version) return { policy, version };
+  const description = 'is not the version that this server has: that one can only be retired';
+  throw invalidArgument([{ field: 'policy_version', description }]);
 }
 
 const isTowardsPeople = (to: RolloutCommand['to']): boolean => to === 'canary' || to === 'active';

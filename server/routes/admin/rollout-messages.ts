@@ -65,9 +65,10 @@ export function toPolicyStanding({ policy, version, standing, verdict, servedHer
   });
 }
 
-function toGateVerdict({ status, judgedAtMs, limitsVersion, criteria }: StoredVerdict): GateVerdict {
+function toGateVerdict({ status, step, judgedAtMs, limitsVersion, criteria }: StoredVerdict): GateVerdict {
   return create(GateVerdictSchema, {
     status: GateStatus[status],
+    step,
     judgedAt: toTimestamp(judgedAtMs),
     limitsVersion,
     criteria: criteria.map(({ numbers, ...each }) => ({
