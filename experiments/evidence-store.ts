@@ -18,7 +18,7 @@ import {
 import type { Experiment } from './experiment.ts';
 import { type Evidence, gateLimits } from './gate.ts';
 import type { Policy } from './policies/policy.ts';
-import { type ArmRow, armSums, peopleInArms, readArms, toSums } from './report-store.ts';
+import { type ArmRow, armSums, peopleInArms, peopleInArmsValues, readArms, toSums } from './report-store.ts';
 import { type PolicyKey, readRewarded, readShadow } from './shadow-rewards-store.ts';
 
 type PolicyVersion = Pick<Policy, 'name' | 'version'>;
@@ -57,7 +57,7 @@ export function collectEvidence(database: Database, request: EvidenceRequest): P
     if (canary) {
       const { experiment } = canary;
       const sums = {
-        ...(await readArms(client, experiment)),
+        ...(await readArms(client, experiment, undefined)),
         groups: await readGroupSums(client, experiment, sinceMs),
       };
       const serving = await readServing(client, experiment, policy, sinceMs);
@@ -132,13 +132,9 @@ const peopleInShadow = `
   ORDER BY user_id LIMIT ${pageSize}`;
 
 /** What people did in the arms of a canary, group by group. */
-async function readGroupSums(
-  client: Client,
-  { key, version }: Experiment,
-  sinceMs: number,
-): Promise<CanarySums['groups']> {
+async function readGroupSums(client: Client, experiment: Experiment, sinceMs: number): Promise<CanarySums['groups']> {
   const { rows } = await client.query<ArmRow & { readonly segment: Segment; readonly group: string }>(sumsByGroup, [
-    ...[key, version, sinceMs, utcDay(sinceMs)],
+    ...[...peopleInArmsValues(experiment, undefined), sinceMs, utcDay(sinceMs)],
   ]);
   return rows
     .filter(({ people }) => people !== '0')
@@ -146,10 +142,10 @@ async function readGroupSums(
 }
 
 const sumsByGroup = `
-  WITH people AS (${peopleInArms}),
-    grouped AS (${groupsOf('SELECT DISTINCT user_id FROM people', '$3::int8', '$4::int4')})
+  WITH ${peopleInArms},
+    grouped AS (${groupsOf('SELECT DISTINCT user_id FROM people', '$6::int8', '$7::int4')})
   SELECT segment, "group", arm, ${armSums}
-  FROM people JOIN grouped USING (user_id)
+  FROM known JOIN grouped USING (user_id)
   CROSS JOIN LATERAL (VALUES ('activity', activity), ('integrations', integrations)) AS own(segment, "group")
   GROUP BY segment, "group", arm ORDER BY segment, "group", arm`;
 

@@ -135,10 +135,13 @@ interface Person {
 const people = (arm: string, length: number, mean: number): readonly Person[] =>
   Array.from({ length }, (_, i) => ({ arm, decisions: 1 + (i % 3), rewardMilli: mean + ((i * 37) % 101) - 50 }));
 
+const nothingBefore = { p: 0n, m: 0n, rp: 0n, rm: 0n, dp: 0n, dm: 0n, pp: 0n, pm: 0n, mm: 0n };
+
 function sumsOf(all: readonly Person[]): readonly ArmSums[] {
   return [...Map.groupBy(all, ({ arm }) => arm)].map(([arm, own]) => {
     const sum = (of: (person: Person) => number) => own.reduce((total, person) => total + BigInt(of(person)), 0n);
     return {
+      ...nothingBefore,
       ...{ arm, people: BigInt(own.length), d: sum((p) => p.decisions), rewards: 0n, r: sum((p) => p.rewardMilli) },
       rr: sum((p) => p.rewardMilli ** 2),
       rd: sum((p) => p.rewardMilli * p.decisions),
@@ -167,7 +170,7 @@ describe('a comparison in the canary', () => {
       ...inGroup('light', light),
       ...inGroup('new', [...people('active', 7, 0), ...people('canary', 9, 0)]),
     ];
-    const compared = comparedInCanary(experiment, { arms: sumsOf(all), peopleInSeveralArms: 3, groups });
+    const compared = comparedInCanary(experiment, { found: sumsOf(all), peopleInSeveralArms: 3, groups });
     const decisions = all.filter(({ arm }) => arm === 'canary').reduce((sum, person) => sum + person.decisions, 0);
     expect(compared.offPolicy).toEqual({
       ...{ difference: differenceOf(all), effectiveDecisions: decisions, maxWeight: 1, meanWeight: 1 },
@@ -202,7 +205,7 @@ describe('a comparison in the canary', () => {
       { sampleRatio: { observed: 4, pValue: 0 } },
     ],
   ])('knows what there is of %s', (_, all, expected) => {
-    const found = comparedInCanary(experiment, { arms: sumsOf(all), peopleInSeveralArms: 0, groups: [] });
+    const found = comparedInCanary(experiment, { found: sumsOf(all), peopleInSeveralArms: 0, groups: [] });
     expect(found).toEqual(expected);
     expect(Object.keys(found).toSorted()).toEqual(Object.keys(expected).toSorted());
   });

@@ -97,14 +97,14 @@ export interface GroupSums extends Group {
 }
 
 export interface CanarySums {
-  readonly arms: readonly ArmSums[];
+  readonly found: readonly ArmSums[];
   readonly peopleInSeveralArms: number;
   readonly groups: readonly GroupSums[];
 }
 
 /** Of a canary beside the active policy: each has decided by itself, so no decision weighs more than another. */
-export function comparedInCanary(experiment: Experiment, { arms, peopleInSeveralArms, groups }: CanarySums): Compared {
-  const report = reportOn(experiment, activeArm, arms, peopleInSeveralArms);
+export function comparedInCanary(experiment: Experiment, { groups, ...sums }: CanarySums): Compared {
+  const report = reportOn(experiment, activeArm, undefined, sums);
   const { observed, pValue } = report.sampleRatio;
   const own = sumsIn(report, canaryArm);
   return {
@@ -113,7 +113,8 @@ export function comparedInCanary(experiment: Experiment, { arms, peopleInSeveral
       offPolicy: { difference: differenceIn(report), effectiveDecisions: Number(own.d), maxWeight: 1, meanWeight: 1 },
       groups: allGroups.flatMap((group): readonly GroupEvidence[] => {
         const found = groups.filter((each) => nameOf(each) === nameOf(group)).map(({ sums }) => sums);
-        return found.length === 0 ? [] : [groupIn(reportOn(experiment, activeArm, found, 0), group)];
+        if (found.length === 0) return [];
+        return [groupIn(reportOn(experiment, activeArm, undefined, { found, peopleInSeveralArms: 0 }), group)];
       }),
     }),
   };

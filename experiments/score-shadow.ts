@@ -54,7 +54,7 @@ export function scoreShadow(policy: Policy, decision: TipScored, population: Sta
 }
 
 /** What a policy that learns would decide by, and the log does not have. */
-function missingFor(policy: Policy, decision: TipScored, population: Statistics | undefined): Skip | undefined {
+export function missingFor(policy: Policy, decision: TipScored, population: Statistics | undefined): Skip | undefined {
   if (!policy.learning) return undefined;
   // An empty version is one from before anything that was learnt was logged.
   if (decision.vectorVersion !== '' && !hasOurVectors(decision)) return 'vectors';

@@ -73,6 +73,13 @@ describe('readBanditLog', () => {
     expect(fromCsv).toEqual(fromJson.map((row) => ({ ...row, line: row.line + 1 })));
   });
 
+  it('takes the ids of requests, from both formats alike', async () => {
+    const [fromCsv] = await read('csv', 'request_id,user,reward,chosen,propensities\nr,anna,1,0,[1]\n');
+    const [fromJson] = await json({ ...candidate, request_id: 'r' });
+    expect([fromCsv, fromJson]).toMatchObject([{ requestId: 'r' }, { requestId: 'r' }]);
+    expect((await json(candidate))[0]).not.toHaveProperty('requestId');
+  });
+
   it('leaves out empty lines, and counts them', async () => {
     const lines = await read('json-lines', `\uFEFF\n${JSON.stringify(candidate)}\r\n\r\n${JSON.stringify(candidate)}`);
     expect(lines.map(({ line }) => line)).toEqual([2, 4]);
@@ -101,6 +108,10 @@ describe('readBanditLog', () => {
     [`${chosenHeader}\na,1,0x1,1\n`, 'line 2, column target_probability: "0x1" is not a finite number'],
     [`${chosenHeader}\na,1,1,1e999\n`, 'line 2, column reward: null is not a finite number'],
     [`${chosenHeader}\na,1,1,"1,5"\n`, 'line 2, column reward: "1,5" is not a finite number'],
+    [
+      'request_id,user,reward,chosen,propensities\n,a,1,0,[1]\n',
+      'line 2, column request_id: "" is not a text, or empty',
+    ],
     ['user,reward,chosen,propensities\na,1,0,0.5\n', 'line 2, column propensities: "0.5" is not an array'],
     ['user,reward,chosen,propensities\na,1,0,"[0.5,""x""]"\n', 'line 2, column propensities: "x" is not a finite'],
     [

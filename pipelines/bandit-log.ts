@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import type { Learnt } from '../experiments/decide.ts';
 import { RefusedLog } from '../experiments/off-policy/row.ts';
 import { readCsv, readLines } from './csv.ts';
 
@@ -27,6 +28,10 @@ export interface CandidatesLine extends AnyLine {
   readonly targetProbabilities?: readonly number[];
   /** Column `vectors`: one for each candidate, all of the same length. */
   readonly vectors?: readonly (readonly number[])[];
+  /** Column `request_id`: what seeds the draws of a policy that draws. */
+  readonly requestId?: string;
+  /** What policies had learnt by then. Of our own decisions only; no column has it. */
+  readonly learnt?: Learnt;
 }
 
 export interface ChosenLine extends AnyLine {
@@ -127,7 +132,7 @@ const requiredColumns = {
 } as const;
 
 const optionalColumns = {
-  candidates: ['target_probabilities', 'vectors'],
+  candidates: ['target_probabilities', 'vectors', 'request_id'],
   chosen: ['q_chosen', 'q_target'],
 } as const;
 
@@ -166,6 +171,7 @@ function readRecord(record: LogRecord): LogLine {
     chosen: numberOf(record, 'chosen'),
     propensities: numbersOf(record, 'propensities'),
     ...(has('target_probabilities') && { targetProbabilities: numbersOf(record, 'target_probabilities') }),
+    ...(has('request_id') && { requestId: textOf(record, 'request_id') }),
     ...(has('vectors') && { vectors: listOf(record, 'vectors').map((each) => asNumbers(record, 'vectors', each)) }),
   };
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { collect } from '../tests/_util/bandit-logs.ts';
-import { readCsv, readLines } from './csv.ts';
+import { csvLine, readCsv, readLines } from './csv.ts';
 
 async function* chunks(...texts: readonly string[]) {
   yield* texts;
@@ -88,6 +88,22 @@ describe('readCsv', () => {
 
   it('gives up on a record without an end', async () => {
     await expect(csv('a\n', `"${'x'.repeat(2 ** 24)}`)).rejects.toThrow('line 2: longer than 16777216 characters');
+  });
+});
+
+describe('csvLine', () => {
+  it('writes what is read again', async () => {
+    const text = fc.string({ unit: fc.constantFrom('a', ' ', ',', '"', '\n', '\r', 'ü', '[') });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(text, { minLength: 2, maxLength: 4 })), async (records) => {
+        const read = await csv(...records.map(csvLine));
+        expect(read.map(({ fields }) => fields)).toEqual(records);
+      }),
+    );
+  });
+
+  it('leaves plain fields plain', () => {
+    expect(csvLine(['a b', '', '[1]', '[1,2]', 'say "no"'])).toBe('a b,,[1],"[1,2]","say ""no"""\n');
   });
 });
 

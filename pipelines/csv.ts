@@ -55,6 +55,11 @@ export async function* readLines(chunks: AsyncIterable<string>): AsyncGenerator<
   if (!isBlank(rest)) yield { line: line + 1, text: rest };
 }
 
+/** A record with its line break. */
+export function csvLine(fields: readonly string[]): string {
+  return `${fields.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(',')}\n`;
+}
+
 const isBlank = (text: string): boolean => text.trim() === '';
 const lineBreaksIn = (text: string): number => text.split('\n').length - 1;
 

@@ -1,5 +1,4 @@
 import { decide } from '../experiments/decide.ts';
-import { noStatistics } from '../experiments/linear-model.ts';
 import { estimatorsFor } from '../experiments/off-policy/estimators.ts';
 import { type Options, type Report, startEvaluation } from '../experiments/off-policy/evaluate.ts';
 import { type RewardModel, startRewardModel } from '../experiments/off-policy/reward-model.ts';
@@ -12,6 +11,7 @@ import {
   toRow,
 } from '../experiments/off-policy/row.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
+import { nothingLearnt } from '../experiments/statistics.ts';
 import { vectorNames } from '../features/vector.ts';
 import type { CandidatesLine, LogLine } from './bandit-log.ts';
 
@@ -77,17 +77,21 @@ function rowOf(line: LogLine, policy: Policy | undefined, model?: RewardModel): 
   return toRow(decision, model && vectors?.map((vector) => model.predict(user, vector)));
 }
 
-const nothing = { person: noStatistics(vectorNames.length), population: noStatistics(vectorNames.length) };
+const nothing = { person: nothingLearnt, population: nothingLearnt };
 
-/** As the service itself would have decided, with `random` in place of a policy that fails. */
-function probabilitiesOf(policy: Policy, { line, propensities, vectors }: CandidatesLine): readonly number[] {
-  if (!policy.learning) return decide(policy, vectors ?? propensities.map(() => []), '', nothing).propensities;
+/**
+ * As the service itself would have decided on that request, by what had been learnt then, with `random` in place of a policy
+ * that fails. So a policy that is asked again gives what was logged, to the last bit.
+ */
+export function probabilitiesOf(policy: Policy, candidates: CandidatesLine): readonly number[] {
+  const { line, propensities, vectors, requestId = '', learnt = nothing } = candidates;
+  if (!policy.learning) return decide(policy, vectors ?? propensities.map(() => []), requestId, nothing).propensities;
   if (!vectors) throw new RefusedLog(`line ${line}: no column vectors, which ${policy.name} decides on`);
   const entries = vectorNames.length;
   const wrong = vectors.find((vector) => vector.length !== entries);
   if (wrong)
     throw new RefusedLog(`line ${line}, column vectors: ${wrong.length} entries, but ${policy.name} knows ${entries}`);
-  return decide(policy, vectors, '', nothing).propensities;
+  return decide(policy, vectors, requestId, learnt).propensities;
 }
 
 const columnsOfFields: Readonly<Record<string, string>> = {

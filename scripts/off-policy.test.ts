@@ -17,8 +17,10 @@ describe('npm run off-policy', () => {
   });
 
   it.each([
-    [[], 'One file must be named'],
-    [['a.csv', 'b.csv'], 'One file must be named'],
+    [[], 'Name a file, or with --policy one to evaluate on our own decisions'],
+    [['a.csv', 'b.csv'], 'At most one file can be named'],
+    [['a.csv', '--export', 'b.csv'], '--export writes our own decisions, not those of a file'],
+    [['--export', 'b.txt'], 'must end in .csv, .jsonl or .ndjson'],
     [['log.parquet'], 'must end in .csv, .jsonl or .ndjson'],
     [['log.csv', '--policy', 'best'], '--policy must be one of random|'],
     [['log.csv', '--reward', 'low'], '--reward must be higher-is-better or lower-is-better'],

@@ -1,5 +1,6 @@
 import type { Measured, Report } from '../experiments/off-policy/evaluate.ts';
 import type { Interval } from '../experiments/off-policy/intervals.ts';
+import type { LeftOut } from '../pipelines/decision-log.ts';
 import { bold, dim, green, say, table } from './demo/print.ts';
 
 /** What an off-policy evaluation found, for a person. */
@@ -34,6 +35,16 @@ export function printEvaluation({ reward, confidence, verdict, checks, spread, l
   if (estimates.some(({ name }) => name === 'DM')) say(dim('   DM: its intervals do not know the bias of the model'));
   if (reward === 'lower-is-better')
     say(dim('   clipped IPS pulls towards 0: where rewards are costs above 0, it makes them look lower'));
+}
+
+/** Why our own decisions are not all among those that were read. */
+export function printLeftOut({ vectors, statistics, propensities }: LeftOut): void {
+  const reasons = [
+    [vectors, 'their vectors are of another encoding'],
+    [statistics, 'what policies had learnt by then was not logged, or is lost'],
+    [propensities, 'their propensities are no distribution'],
+  ] as const;
+  for (const [count, why] of reasons) if (count > 0) process.stdout.write(`${count} left out: ${why}\n`);
 }
 
 /** Numbers with as many decimals as leave four digits to the largest of them. */

@@ -1,10 +1,11 @@
-import type { Comparison, Interval } from '../experiments/analysis/difference.ts';
+import type { Adjusted, Comparison, Interval } from '../experiments/analysis/difference.ts';
+import { daysBefore } from '../experiments/analysis/period-before.ts';
 import type { ExperimentReport } from '../experiments/analysis/report.ts';
 import { bold, dim, say, table } from './demo/print.ts';
 
 /** How the arms of an experiment differ, for a person. */
 export function printExperiment(report: ExperimentReport): void {
-  const { experiment, control, arms, metrics, sampleRatio, peopleInSeveralArms } = report;
+  const { experiment, control, before, arms, metrics, sampleRatio, peopleInSeveralArms } = report;
   say(`   ${bold(experiment.key)} version ${experiment.version}, ${experiment.status}; compared with ${control}`);
   say();
   table(
@@ -35,9 +36,21 @@ export function printExperiment(report: ExperimentReport): void {
         ...cellsOf(comparisons.get(arm)),
       ]),
     );
+    for (const { arm, adjusted } of analysis.comparisons) if (adjusted) say(`   ${arm} adjusted: ${inWords(adjusted)}`);
   }
   say();
-  say(dim('   is: better or worse than the control, where the interval for any number of looks says so'));
+  say(
+    dim(
+      '   is: better or worse than the control, where the interval for any number of looks says so, adjusted if it is',
+    ),
+  );
+  if (before)
+    say(dim(`   adjusted: less what the same people differed by in the ${daysBefore} days before ${day(before.toMs)}`));
+}
+
+function inWords({ value, fixed, alwaysValid, varianceCut }: Adjusted): string {
+  const looks = alwaysValid ? `, ${range(alwaysValid)} for any number of looks` : '';
+  return `${number(value)}, ${range(fixed)} for one look${looks}; ${percent(varianceCut)} of the variance is gone`;
 }
 
 function cellsOf(comparison: Comparison | undefined): string[] {
@@ -46,6 +59,7 @@ function cellsOf(comparison: Comparison | undefined): string[] {
   return [number(absolute?.value), range(absolute?.fixed), range(absolute?.alwaysValid), direction];
 }
 
+const day = (instantMs: number): string => new Date(instantMs).toISOString().slice(0, 10);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 const number = (value: number | undefined): string => (value === undefined ? '–' : value.toFixed(1));
 const range = (interval: Interval | undefined): string =>

@@ -13,7 +13,8 @@ export interface UserCounts {
   readonly rewardMilli: number;
   /**
    * The same over a period that ended before the experiment began for anyone, so that no arm can have moved it. Zero
-   * for whoever was not there yet.
+   * for whoever was not there yet: they are in every sum, and pull a mean per person before towards 0, a mean per decision
+   * nowhere. To be new is no work of the arms either, so the adjusted difference stays right; it is only less precise.
    */
   readonly decisionsBefore: number;
   readonly rewardMilliBefore: number;

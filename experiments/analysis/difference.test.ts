@@ -107,7 +107,7 @@ describe.each(tables)('$name', ({ control, treated, ...expected }) => {
     ['control', sum(contributions(control))],
     ['treated', sum(contributions(treated))],
   ]);
-  const analysis = analyse(arms, 'control', { minUsersPerArm: 2 });
+  const analysis = analyse(arms, 'control', { minUsersPerArm: 2, minUsersBefore: 2 });
   const [comparison] = analysis.comparisons;
 
   it('gives the mean of each arm with its interval', () => {
@@ -203,7 +203,32 @@ describe('what cannot be said is not said', () => {
         [300, 1, 0, 0],
       ]),
     );
-    expect(compare(fresh, some).adjusted).toBeUndefined();
+    expect(compare(fresh, some, { minUsersBefore: 1 }).adjusted).toBeUndefined();
+  });
+
+  it.each([
+    [9, 10, false],
+    [10, 9, false],
+    [10, 10, true],
+  ])('as an adjustment, from too few people: %d of one arm and %d of the other', (one, other, isEnough) => {
+    const arm = (known: number) =>
+      sum(
+        Array.from({ length: 30 }, (_, i) => ({
+          ...{ total: i * i, count: 1 },
+          ...(i < known ? { totalBefore: 7 * i, countBefore: 2 } : { totalBefore: 0, countBefore: 0 }),
+        })),
+      );
+    expect(compare(arm(one), arm(other)).adjusted !== undefined).toBe(isEnough);
+  });
+
+  it('as an adjustment, where two people have most of what was before', () => {
+    const arm = sum(
+      Array.from({ length: 30 }, (_, i) => ({
+        ...{ total: i * i, count: 1 },
+        ...{ totalBefore: 7 * i, countBefore: i < 2 ? 1000 : 2 },
+      })),
+    );
+    expect(compare(arm, arm).adjusted).toBeUndefined();
   });
 
   it('always, with too few people', () => {
@@ -224,8 +249,11 @@ describe('what cannot be said is not said', () => {
         [250, 1, 5, 1],
       ]),
     );
-    const { absolute, adjusted } = compare(alike, alike);
-    expect(adjusted).toMatchObject({ ...absolute, theta: 0, varianceCut: 0 });
+    expect(compare(alike, alike, { minUsersBefore: 2 })).toMatchObject({
+      absolute: { value: 0 },
+      adjusted: undefined,
+      direction: 'unclear',
+    });
   });
 });
 
@@ -311,7 +339,7 @@ describe('on simulated people', () => {
   const runs = Array.from({ length: 500 }, (_, seed) => {
     const next = generator(seed);
     const [control, treated] = [people(70, next), people(110, next, effect)];
-    return { control, treated, comparison: compare(sum(control), sum(treated)) };
+    return { seed, control, treated, comparison: compare(sum(control), sum(treated)) };
   });
   /** Four standard deviations of a share whose expected value is 95 %. */
   const slack = 4 * Math.sqrt((0.95 * 0.05) / runs.length);
@@ -322,6 +350,34 @@ describe('on simulated people', () => {
       expect(covered, which).toBeGreaterThan(0.95 - slack);
       expect(covered, which).toBeLessThan(0.95 + slack);
     }
+  });
+
+  it('and of sums per person, where who is new counts as 0', () => {
+    const perPerson = (arm: readonly Contribution[]) =>
+      sum(arm.map(({ total, totalBefore }) => ({ total, count: 1, totalBefore, countBefore: 1 })));
+    const comparisons = runs.map(({ seed }) => {
+      const next = generator(30_000 + seed);
+      return compare(perPerson(people(120, next)), perPerson(people(150, next)));
+    });
+    const covered = share(comparisons.map(({ adjusted }) => covers(adjusted?.fixed, 0)));
+    expect(covered).toBeGreaterThan(0.95 - slack);
+    expect(covered).toBeLessThan(0.95 + slack);
+    expect(share(comparisons.map(({ adjusted }) => covers(adjusted?.alwaysValid, 0)))).toBeGreaterThan(0.95);
+    const cuts = comparisons.map(({ adjusted }) => adjusted?.varianceCut ?? 0);
+    expect(cuts.reduce((total, cut) => total + cut, 0) / runs.length).toBeGreaterThan(0.2);
+  });
+
+  it('but not of means before that are those of one and of two people: there is none', () => {
+    const comparisons = runs.map(({ seed }) => {
+      const next = generator(40_000 + seed);
+      const arm = (known: number) =>
+        sum(people(100, next).map((one, i) => (i < known ? one : { ...one, totalBefore: 0, countBefore: 0 })));
+      const arms = [arm(1), arm(2)] as const;
+      return [10, 1].map((minUsersBefore) => compare(...arms, { minUsersBefore }).adjusted);
+    });
+    expect(comparisons.every(([guarded]) => guarded === undefined)).toBe(true);
+    const there = comparisons.flatMap(([, bare]) => bare ?? []);
+    expect(share(there.map(({ fixed }) => covers(fixed, 0)))).toBeLessThan(0.9); // it would have covered too little
   });
 
   it('an interval that takes decisions for independent covers far less', () => {

@@ -44,7 +44,10 @@ export interface Comparison {
   readonly absolute: Difference | undefined;
   /** In parts of the control's mean. Undefined also where that may be 0. */
   readonly relative: Difference | undefined;
-  /** The absolute difference, less what the same people already differed by. Undefined: nothing known from before. */
+  /**
+   * The absolute difference, less what the same people already differed by. Undefined: too little is known from before, or
+   * nothing that tells people apart.
+   */
   readonly adjusted: Adjusted | undefined;
   /** What the always-valid interval says, of the adjusted difference where there is one. */
   readonly direction: Direction;
@@ -58,6 +61,11 @@ export interface AnalysisOptions {
   readonly tightestAtUsers: number;
   /** The always-valid interval is asymptotic: with fewer people than this in one of the arms there is none. */
   readonly minUsersPerArm: number;
+  /**
+   * The mean before must be that of this many people of like weight, in each arm: (Σm)²/Σm² (Kish 1965). That of one or two
+   * shows too little variance, and intervals would be too short.
+   */
+  readonly minUsersBefore: number;
 }
 
 export const analysisDefaults: AnalysisOptions = {
@@ -65,6 +73,7 @@ export const analysisDefaults: AnalysisOptions = {
   alpha: 0.05,
   tightestAtUsers: 5000,
   minUsersPerArm: 100,
+  minUsersBefore: 10,
 };
 
 export interface Analysis {
@@ -140,8 +149,8 @@ function meanOf({ users, s, n, ss, sn, nn }: Moments): Mean | undefined {
   };
 }
 
-function meanBefore({ users, p, m, pp, pm, mm }: Moments): Mean | undefined {
-  if (users < 2n || m <= 0n) return undefined;
+function meanBefore({ users, p, m, pp, pm, mm }: Moments, minUsersBefore: number): Mean | undefined {
+  if (users < 2n || m <= 0n || quotient(m * m, mm) < minUsersBefore) return undefined;
   return {
     users: Number(users),
     value: quotient(p, m),
@@ -193,14 +202,15 @@ function relativeDifference(treated: Mean, control: Mean, options: AnalysisOptio
  */
 function adjust(absolute: Difference, moments: Moments, base: Moments, options: AnalysisOptions): Adjusted | undefined {
   const arms = [moments, base].map((arm) => {
-    const [mean, before] = [meanOf(arm), meanBefore(arm)];
+    const [mean, before] = [meanOf(arm), meanBefore(arm, options.minUsersBefore)];
     const { users, s, n, p, m, sp, sm, np, nm } = arm;
     return mean && before && { mean, before, shared: covariance(users, [s, n], [p, m], [sp, sm, np, nm]) };
   });
   const [treated, control] = arms;
   if (!treated || !control) return undefined;
   const varianceBefore = treated.before.variance + control.before.variance;
-  const theta = varianceBefore > 0 ? (treated.shared + control.shared) / varianceBefore : 0;
+  if (!(varianceBefore > 0)) return undefined;
+  const theta = (treated.shared + control.shared) / varianceBefore;
   const adjusted = ({ mean, before, shared }: typeof treated): Mean => ({
     users: mean.users,
     value: mean.value - theta * before.value,
@@ -208,7 +218,8 @@ function adjust(absolute: Difference, moments: Moments, base: Moments, options: 
   });
   const difference = differenceOf(adjusted(treated), adjusted(control), options);
   if (!difference) return undefined;
-  return { ...difference, theta, varianceCut: 1 - (difference.standardError / absolute.standardError) ** 2 };
+  const varianceCut = Math.max(0, 1 - (difference.standardError / absolute.standardError) ** 2); // but for rounding
+  return { ...difference, theta, varianceCut };
 }
 
 function withIntervals(

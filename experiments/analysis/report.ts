@@ -2,9 +2,13 @@ import { bucketsOf, rangesOf } from '../assignment.ts';
 import type { Experiment } from '../experiment.ts';
 import { type Metric, type Moments, rewardPerDecision, rewardPerUser } from './counters.ts';
 import { type Analysis, analyse, analysisDefaults } from './difference.ts';
+import type { Period } from './period-before.ts';
 import { type SampleRatio, sampleRatio } from './sample-ratio.ts';
 
-/** Sums over the people who are in one arm only: r is reward in thousandths, d decisions, two letters a product. */
+/**
+ * Sums over the people who are in one arm only: r is reward in thousandths, d decisions, p and m the same in the period
+ * before, two letters a product.
+ */
 export interface ArmSums {
   readonly arm: string;
   readonly people: bigint;
@@ -14,6 +18,15 @@ export interface ArmSums {
   readonly rr: bigint;
   readonly rd: bigint;
   readonly dd: bigint;
+  readonly p: bigint;
+  readonly m: bigint;
+  readonly rp: bigint;
+  readonly rm: bigint;
+  readonly dp: bigint;
+  readonly dm: bigint;
+  readonly pp: bigint;
+  readonly pm: bigint;
+  readonly mm: bigint;
 }
 
 export interface ArmReport {
@@ -26,6 +39,8 @@ export interface ArmReport {
 export interface ExperimentReport {
   readonly experiment: Experiment;
   readonly control: string;
+  /** What the differences are adjusted by. Undefined: the experiment never ran. */
+  readonly before: Period | undefined;
   readonly arms: readonly ArmReport[];
   readonly peopleInSeveralArms: number;
   readonly sampleRatio: SampleRatio;
@@ -39,8 +54,8 @@ export interface ExperimentReport {
 export function reportOn(
   experiment: Experiment,
   control: string,
-  found: readonly ArmSums[],
-  peopleInSeveralArms: number,
+  before: Period | undefined,
+  { found, peopleInSeveralArms }: { readonly found: readonly ArmSums[]; readonly peopleInSeveralArms: number },
 ): ExperimentReport {
   const { arms: defined, hashVersion } = experiment;
   const drawn = rangesOf(experiment).map((range) => bucketsOf(range, hashVersion));
@@ -62,6 +77,7 @@ export function reportOn(
   return {
     experiment,
     control,
+    before,
     arms,
     peopleInSeveralArms,
     sampleRatio: sampleRatio([
@@ -71,18 +87,18 @@ export function reportOn(
   };
 }
 
-const noSums = (arm: string): ArmSums => ({ arm, people: 0n, d: 0n, rewards: 0n, r: 0n, rr: 0n, rd: 0n, dd: 0n });
-
-/** Nothing is known from before the experiment. */
-const nothingBefore = { p: 0n, m: 0n, sp: 0n, sm: 0n, np: 0n, nm: 0n, pp: 0n, pm: 0n, mm: 0n };
-
-/** What `momentsByArm` makes of the people one by one. */
-const perDecision = ({ people, d, r, rr, rd, dd }: ArmSums): Moments => ({
-  ...nothingBefore,
-  ...{ users: people, s: r, n: d, ss: rr, sn: rd, nn: dd },
+const noSums = (arm: string): ArmSums => ({
+  ...{ arm, people: 0n, d: 0n, rewards: 0n, r: 0n, rr: 0n, rd: 0n, dd: 0n },
+  ...{ p: 0n, m: 0n, rp: 0n, rm: 0n, dp: 0n, dm: 0n, pp: 0n, pm: 0n, mm: 0n },
 });
 
-const perPerson = ({ people, r, rr }: ArmSums): Moments => ({
-  ...nothingBefore,
+/** What `momentsByArm` makes of the people one by one. */
+const perDecision = ({ people, d, r, rr, rd, dd, p, m, rp, rm, dp, dm, pp, pm, mm }: ArmSums): Moments => ({
+  ...{ users: people, s: r, n: d, ss: rr, sn: rd, nn: dd },
+  ...{ p, m, sp: rp, sm: rm, np: dp, nm: dm, pp, pm, mm },
+});
+
+const perPerson = ({ people, r, rr, p, rp, pp }: ArmSums): Moments => ({
   ...{ users: people, s: r, n: people, ss: rr, sn: r, nn: people },
+  ...{ p, m: people, sp: rp, sm: r, np: p, nm: people, pp, pm: p, mm: people },
 });

@@ -65,11 +65,12 @@ function toMetric({
       ...(mean !== undefined && { mean }),
       ...(interval && { interval }),
     })),
-    comparisons: analysis.comparisons.map(({ arm, absolute, relative, direction }) => ({
+    comparisons: analysis.comparisons.map(({ arm, absolute, relative, adjusted, direction }) => ({
       arm,
       ...(absolute && { absolute: toDifference(absolute) }),
       ...(relative && { relative: toDifference(relative) }),
       direction: directions[direction],
+      ...(adjusted && { adjusted: toDifference(adjusted), varianceCut: adjusted.varianceCut }),
     })),
   };
 }
