@@ -113,6 +113,7 @@ async function startWorld(active: Policy) {
       }
       nowMs += days * dayMs;
       await storeAll(lived);
+      await database.query('ANALYZE'); // as autovacuum would, long before so many decisions were made
       const rewards = createRewardStore(database);
       while ((await rewards.rewardTips()) > 0);
     },
