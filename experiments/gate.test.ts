@@ -279,7 +279,8 @@ function replaced<T>(value: T, [key, ...rest]: readonly string[], by: number): T
 }
 
 describe('a number that is none', () => {
-  const paths = numbersIn(good).filter((path) => path[1] !== '3'); // group 3 is too small to be looked at
+  const { step: _, ...measured } = good;
+  const paths = numbersIn(measured).filter((path) => path[1] !== '3'); // group 3 is too small to be looked at
 
   it.each(paths.map((path) => [path.join('.'), path] as const))('never passes as %s', (_, path) => {
     for (const by of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {

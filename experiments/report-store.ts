@@ -14,12 +14,16 @@ export interface ReportRequest {
   readonly control?: string | undefined;
 }
 
+/** Finds the newest definition of an experiment, of any version unless one is given. */
+export type FindExperiment = (key: string, version: string | undefined) => Promise<Experiment | undefined>;
+
 /** Throws `not_found` for an experiment that there never was, `invalid_argument` for a control that is no arm of it. */
 export async function readReport(
   database: Pick<Database, 'query'>,
   { experiment: key, version, control }: ReportRequest,
+  find: FindExperiment = createExperimentStore(database).readDefinition,
 ): Promise<ExperimentReport> {
-  const experiment = await createExperimentStore(database).readDefinition(key, version);
+  const experiment = await find(key, version);
   if (!experiment) throw unknown(key, version);
   const { arms } = experiment;
   const base = control === undefined ? arms[0] : arms.find((arm) => arm.key === control);

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { readReport } from '../experiments/report-store.ts';
 import { openDatabase } from '../platform/database.ts';
 import { DomainError } from '../platform/errors.ts';
+import { findExperiment } from '../server/find-experiment.ts';
 import { readArguments } from './arguments.ts';
 import { fail } from './explain.ts';
 import { withDatabaseUrl } from './local-database.ts';
@@ -26,7 +27,7 @@ const request = readArguments(usage, () => {
 await withDatabaseUrl(async (url) => {
   const database = openDatabase({ url, applicationName: 'oo-experiment', maxConnections: 1 });
   try {
-    const report = await readReport(database, request);
+    const report = await readReport(database, request, findExperiment(database));
     printExperiment(report);
     process.exitCode = report.sampleRatio.alarm ? 1 : 0;
   } catch (error) {

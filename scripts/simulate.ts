@@ -1,7 +1,7 @@
 /**
- * `npm run simulate [-- --seeds 20 --people 18 --days 35 --charts FOLDER]`: synthetic people live with every policy, and how
+ * `npm run simulate [-- --seeds 40 --people 18 --days 35 --charts FOLDER]`: synthetic people live with every policy, and how
  * much each policy loses against the best that it could have shown (docs/simulation.md). `--field grid`: with other
- * hyperparameters, on other seeds; `--field proposals`: what came out of that. `--replay 100000`: makes so many decisions
+ * hyperparameters, on other seeds; `--field former`: what was served before that. `--replay 100000`: makes so many decisions
  * and replays each from its log. `--servers`: small worlds through the real servers, beside the same in memory. The last
  * two end with 1 if anything differs.
  */
@@ -21,7 +21,7 @@ import { createVisits, type WorldKind, type WorldOptions, worldKinds } from '../
 import { toTipScored } from '../server/tip-scored.ts';
 import { readArguments } from './arguments.ts';
 import { heading, say, table } from './demo/print.ts';
-import { alone, contendersOf, type Field, fields } from './simulate-contenders.ts';
+import { contendersOf, type Field, fields, unpooled, type Way, ways } from './simulate-contenders.ts';
 import { compareWithServers } from './simulate-servers.ts';
 
 const usage = `Usage: npm run simulate [-- --seeds <2 or more> --people <number> --days <14 or more> --charts <folder>]
@@ -32,7 +32,7 @@ const usage = `Usage: npm run simulate [-- --seeds <2 or more> --people <number>
 const options = readArguments(usage, () => {
   const { values } = parseArgs({
     options: {
-      seeds: { type: 'string', default: '20' },
+      seeds: { type: 'string', default: '40' },
       people: { type: 'string', default: '18' },
       days: { type: 'string', default: '35' },
       charts: { type: 'string' },
@@ -64,7 +64,7 @@ async function printRegret(field: Field): Promise<void> {
   const { seeds, people, charts } = options;
   const names = contendersOf(field).map(({ name }) => name);
   const yardstick = names.find((name) => name.startsWith(random.name)) ?? '';
-  const kinds = field === 'standard' ? worldKinds : (['stationary', 'drifting'] as const);
+  const kinds = field === 'grid' ? (['stationary', 'drifting'] as const) : worldKinds;
   const firstSeed = field === 'grid' ? 1001 : 1; // what is chosen by the grid is not judged on the worlds it was chosen on
   const startedAt = performance.now();
   say(
@@ -81,18 +81,17 @@ async function printRegret(field: Field): Promise<void> {
       joinDays: days,
     }));
     const lives = await liveInAll(worlds, field);
-    const regretOn = (name: string, day: number) =>
-      lives.map((all) => all[names.indexOf(name)]?.regret[day - 1] ?? Number.NaN);
+    const regretOn: RegretOn = (name, day, whose = 'regret') =>
+      lives.map((all) => all[names.indexOf(name)]?.[whose][day - 1] ?? Number.NaN);
 
     heading(`The ${kind} world, ${days} days`);
-    const pooled = names.filter((name) => !name.endsWith(alone('')));
+    const pooled = names.filter((name) => !ways.some((way) => name.endsWith(unpooled('', way))));
     printAgainstRandom(pooled, yardstick, days, regretOn);
-    if (field === 'proposals') printAgainstServed(pooled, days, regretOn);
-    printPooling(
-      pooled.filter((name) => names.includes(alone(name))),
-      days,
-      regretOn,
-    );
+    if (field === 'former') printAgainstFormer(pooled, days, regretOn);
+    for (const way of ways) {
+      const learning = pooled.filter((name) => names.includes(unpooled(name, way)));
+      printPooling(learning, way, days, regretOn);
+    }
     if (field === 'standard' && charts !== undefined) writeChart(charts, kind, days, regretOn);
     const decisions = lives.flat().reduce((sum, life) => sum + life.decisions, 0);
     const seconds = (performance.now() - startedAt) / 1000;
@@ -100,8 +99,8 @@ async function printRegret(field: Field): Promise<void> {
   }
 }
 
-/** The regret of a contender by the end of a day, for each seed. The first day is 1. */
-type RegretOn = (name: string, day: number) => readonly number[];
+/** The regret of a contender by the end of a day, for each seed. The first day is 1. Of all people, if not said. */
+type RegretOn = (name: string, day: number, whose?: 'regret' | 'regretOfLast') => readonly number[];
 
 function printAgainstRandom(names: readonly string[], yardstick: string, days: number, regretOn: RegretOn): void {
   const rows = names.map((name) => ({
@@ -117,31 +116,32 @@ function printAgainstRandom(names: readonly string[], yardstick: string, days: n
   );
 }
 
-/** Each proposal beside the same policy as it is served, which stands before it. */
-function printAgainstServed(names: readonly string[], days: number, regretOn: RegretOn): void {
+/** Each policy as it is served beside what it was before, which stands before it. */
+function printAgainstFormer(names: readonly string[], days: number, regretOn: RegretOn): void {
   const policyOf = (name: string) => name.split(' ')[0];
   const pairs = names.flatMap((name) => {
-    const served = names.find((each) => policyOf(each) === policyOf(name));
-    return served === undefined || served === name ? [] : [{ name, served }];
+    const former = names.find((each) => policyOf(each) === policyOf(name));
+    return former === undefined || former === name ? [] : [{ name, former }];
   });
   say();
   table(
-    ['proposed minus served', 'first week', '95 %', `${days} days`, '95 %'],
-    pairs.map(({ name, served }) => {
-      const after = (day: number) => cells(differenceOf(regretOn(name, day), regretOn(served, day)));
+    ['served minus former', 'first week', '95 %', `${days} days`, '95 %'],
+    pairs.map(({ name, former }) => {
+      const after = (day: number) => cells(differenceOf(regretOn(name, day), regretOn(former, day)));
       return [name, ...after(weekDays), ...after(days)];
     }),
   );
 }
 
-function printPooling(names: readonly string[], days: number, regretOn: RegretOn): void {
+function printPooling(names: readonly string[], way: Way, days: number, regretOn: RegretOn): void {
   if (names.length === 0) return;
   say();
   table(
-    ['pooled minus alone', 'first week', '95 %', `${days} days`, '95 %'],
+    [`pooled minus ${way}`, 'first week', '95 %', 'of the last third', '95 %', `${days} days`, '95 %'],
     names.map((name) => {
-      const after = (day: number) => cells(differenceOf(regretOn(name, day), regretOn(alone(name), day)));
-      return [name, ...after(weekDays), ...after(days)];
+      const after = (day: number, whose?: 'regretOfLast') =>
+        cells(differenceOf(regretOn(name, day, whose), regretOn(unpooled(name, way), day, whose)));
+      return [name, ...after(weekDays), ...after(weekDays, 'regretOfLast'), ...after(days)];
     }),
   );
 }

@@ -315,7 +315,7 @@ describe('every replica', () => {
     }
     ends.abort();
     await Promise.all(load); // rejects with the first call that failed
-    expect(answered).toBeGreaterThan(50);
+    expect(answered).toBeGreaterThan(20);
   });
 
   it('keeps the last good set on an outage, and where a set is wrong, and goes on with the next', async () => {

@@ -326,6 +326,10 @@ describe('a canary', () => {
       WHERE experiment = 'canary:softmax' AND version = '7' AND arm = 'canary' AND user_id LIKE 'person-%'`,
     );
     expect(rows[0]?.people).toBe(share * people.length);
+    const report = await two.operator.getExperimentReport({ experiment: 'canary:softmax' });
+    expect(report).toMatchObject({ version: '7', control: canaryArm, arms: [{ arm: canaryArm, share: 0.25 }, {}] });
+    const nothing = two.operator.getExperimentReport({ experiment: 'canary:random' });
+    expect(await failureOf(nothing)).toMatchObject({ code: Code.NotFound });
   });
 });
 
@@ -363,7 +367,7 @@ describe('every replica', () => {
       { policy: 'softmax', toStage: RolloutStage.ACTIVE, trafficPercent: 100 },
     ]);
     await untilAll('softmax');
-    expect(load.answers.length).toBeGreaterThan(50);
+    expect(load.answers.length).toBeGreaterThan(20);
   });
 
   it('takes a policy that is rolled back out of experiments too, whoever is forced into it', async () => {

@@ -36,12 +36,12 @@ describe('hyperparameters', () => {
   it('of the policies that can decide are these', () => {
     expect([...policies.values(), betaThompson, ucb1].map(({ name, version }) => `${name} ${version}`)).toEqual([
       'random 1',
-      'egreedy-v1 1;lambda=5;kappa=10;epsilon=0.1',
-      'egreedy-v2 2;lambda=5;kappa=10;epsilon=0.1',
-      'linucb-v1 1;lambda=5;kappa=10;alpha=1;epsilon=0.05',
-      'lin-thompson 1;lambda=5;kappa=10;pairs=64;floor=0.001',
-      'square-cb 1;lambda=5;kappa=10;gamma=10;floor=0.001',
-      'softmax 1;lambda=5;kappa=10;temperature=0.1;floor=0.001',
+      'egreedy-v1 1;lambda=20;kappa=10;epsilon=0.1',
+      'egreedy-v2 2;lambda=20;kappa=10;epsilon=0.1',
+      'linucb-v1 1;lambda=20;kappa=10;alpha=0.25;epsilon=0.05',
+      'lin-thompson 2;lambda=20;kappa=10;pairs=64;scale=0.5;floor=0.001',
+      'square-cb 1;lambda=20;kappa=10;gamma=100;floor=0.001',
+      'softmax 1;lambda=20;kappa=10;temperature=0.03;floor=0.001',
       'beta-thompson 1;samples=128;floor=0.001',
       'ucb1 1;epsilon=0.05',
     ]);
@@ -51,6 +51,7 @@ describe('hyperparameters', () => {
     ['egreedy', () => createEpsilonGreedy({ name: 'e', code: 1, entries: 3 }, { epsilon: 1.1 })],
     ['linucb', () => createLinUcb({ alpha: -1 })],
     ['lin-thompson', () => createLinThompson({ pairs: 0 })],
+    ['lin-thompson, at the scale,', () => createLinThompson({ scale: -1 })],
     ['square-cb', () => createSquareCb({ gamma: -1 })],
     ['softmax', () => createSoftmax({ temperature: 0 })],
     ['beta-thompson', () => createBetaThompson({ samples: 0.5 })],

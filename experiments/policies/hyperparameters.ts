@@ -35,12 +35,13 @@ export function versionOf(code: number, values: Readonly<Record<string, number>>
 }
 
 /**
- * Of all policies that learn, in rewards: how many are worth as much as what they start from. With a noise of 0.5, 5 says
- * that weights set by hand are wrong by 0.3, and 10 that people differ from the population by 0.2. Positive, so that every
- * model has one answer, by more than rounding takes away.
+ * Of all policies that learn, in rewards: how many are worth as much as what they start from. With a noise of 0.5, a `kappa`
+ * of 10 says that people differ from the population by 0.2. `lambda` counts rewards of everybody, and those of one person
+ * say little about the next: it is larger, so that the first few people do not take the place of what was set by hand.
+ * Positive, so that every model has one answer, by more than rounding takes away.
  */
 export const learning = {
-  lambda: { standard: 5, min: 0.001, max: 1e6 },
+  lambda: { standard: 20, min: 0.001, max: 1e6 },
   kappa: { standard: 10, min: 0.001, max: 1e6 },
 } as const;
 

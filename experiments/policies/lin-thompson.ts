@@ -10,6 +10,8 @@ export const linThompsonHyperparameters = {
   ...learning,
   /** Pairs of weights drawn from the posterior. */
   pairs: { standard: 64, min: 1, max: 1024, isWhole: true },
+  /** How far they are drawn from the mean: 1 is as far as the posterior says. */
+  scale: { standard: 0.5, min: 0, max: 100 },
   floor,
 } as const;
 
@@ -18,26 +20,27 @@ export const linThompsonHyperparameters = {
  * Sampling for Contextual Bandits with Linear Payoffs, ICML 2013, algorithm 1, there with one draw, whose winner is
  * chosen. Here a fixed number of draws comes first, seeded by the request and the policy's version; the shares of wins,
  * with the floor, are the propensities; and the tip is drawn from exactly these. So what is logged is no estimate of the
- * probability the tip was chosen with. It is that probability.
+ * probability the tip was chosen with. It is that probability. Drawing closer to the mean than the posterior says explores
+ * less, and as a rule earns more: Chapelle, Li: An Empirical Evaluation of Thompson Sampling, NIPS 2011, 3.
  */
 export function createLinThompson(given: Partial<Values<typeof linThompsonHyperparameters>> = {}): Policy {
   const values = settle(linThompsonHyperparameters, given);
   return {
     name: 'lin-thompson',
-    version: versionOf(1, values),
+    version: versionOf(2, values),
     learning: { ...values, prior: priorOf(12) },
     leastPropensity: (candidates) => leastOf(values.floor, candidates),
     choose(model, vectors, draws) {
       const scores = estimates(model, vectors);
-      const weights = winsOf(model, vectors, scores, draws, values.pairs);
+      const weights = winsOf(model, vectors, scores, draws, values);
       return { scores, propensities: withFloor(weights, values.floor) };
     },
   };
 }
 
 /**
- * The share of draws that each candidate wins. Weights are the mean plus or minus a deviation L'^-1 z sqrt(noise), with z
- * standard normal: both signs are equally likely, and as a pair they cost half and balance each other. The i-th entry of
+ * The share of draws that each candidate wins. Weights are the mean plus or minus a deviation scale L'^-1 z sqrt(noise), with
+ * z standard normal: both signs are equally likely, and as a pair they cost half and balance each other. The i-th entry of
  * the k-th z has the counter `firstCounter` + k entries + i.
  */
 function winsOf(
@@ -45,7 +48,7 @@ function winsOf(
   vectors: readonly Vector[],
   scores: readonly number[],
   draws: Draws,
-  pairs: number,
+  { pairs, scale }: { readonly pairs: number; readonly scale: number },
 ): number[] {
   const entries = mean.length;
   const columns = varyingColumns(vectors, entries);
@@ -53,7 +56,7 @@ function winsOf(
   const shifts = new Float64Array(scores.length);
   const deviation = new Float64Array(entries);
   const wins = new Float64Array(scores.length);
-  const spread = Math.sqrt(noise);
+  const spread = scale * Math.sqrt(noise);
 
   for (let pair = 0; pair < pairs; pair++) {
     for (let i = 0; i < entries; i++) deviation[i] = spread * draws.normal(firstCounter + pair * entries + i);

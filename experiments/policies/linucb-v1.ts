@@ -7,7 +7,7 @@ import { priorOf } from './prior.ts';
 
 export const linUcbHyperparameters = {
   ...learning,
-  alpha: { standard: 1, min: 0, max: 100 },
+  alpha: { standard: 0.25, min: 0, max: 100 },
   epsilon: { standard: 0.05, min: 0, max: 1 },
 } as const;
 

@@ -227,7 +227,7 @@ describe('the policies by hand', () => {
 
   it('linucb adds a length, not its square', () => {
     // 0.15 + 0.5 and 0.5 + 0.05; squared, they were 0.15 + 0.25 and 0.5 + 0.0025
-    const policy = createLinUcb({ epsilon: 0.06 });
+    const policy = createLinUcb({ alpha: 1, epsilon: 0.06 });
     const given = [
       [x / 2, 0],
       [0, x / 20],
@@ -236,7 +236,7 @@ describe('the policies by hand', () => {
   });
 
   it('linucb explores less where more was seen', () => {
-    const policy = createLinUcb({ epsilon: 0.06 });
+    const policy = createLinUcb({ alpha: 1, epsilon: 0.06 });
     const sure = { ...known(twoWeights), factor: Float64Array.of(1, 0, 0, 10) };
     const { propensities } = policy.choose(
       sure,
@@ -285,10 +285,10 @@ describe('the policies by hand', () => {
     ])('draws of %o with a doubt of %d win as %o', (values, doubt, expected) => {
       const model = known([0.3, 0.2], { doubt });
       expectClose(
-        createLinThompson({ pairs: 4, floor: 0 }).choose(model, three, always(...values)).propensities,
+        createLinThompson({ pairs: 4, scale: 1, floor: 0 }).choose(model, three, always(...values)).propensities,
         expected,
       );
-      const policy = createLinThompson({ pairs: 1, floor: 0.1 });
+      const policy = createLinThompson({ pairs: 1, scale: 1, floor: 0.1 });
       expectClose(
         policy.choose(model, three, always(...values)).propensities,
         expected.map((share) => 0.1 + 0.7 * share),
@@ -297,13 +297,19 @@ describe('the policies by hand', () => {
 
     it('scales what it draws by the noise', () => {
       const model = { ...known([0.3, 0.2], { doubt: 1 }), noise: 0.0001 };
-      const policy = createLinThompson({ pairs: 1, floor: 0 });
+      const policy = createLinThompson({ pairs: 1, scale: 1, floor: 0 });
       expect(policy.choose(model, three, always(1, 2)).propensities).toEqual([1, 0, 0]);
+    });
+
+    it('draws as far from the mean as the scale says', () => {
+      // 0.3 +- 0.25 and 0.2 +- 0.5: 0.55 against 0.7, then 0.05 against -0.3
+      const policy = createLinThompson({ pairs: 1, scale: 0.25, floor: 0 });
+      expect(policy.choose(known([0.3, 0.2]), three, always(1, 2)).propensities).toEqual([0.5, 0, 0.5]);
     });
 
     it('wins as often as the posterior says', () => {
       // one candidate of weight 0.5 against nothing, deviation 1: the normal distribution is below 0.5 with 0.69146
-      const policy = createLinThompson({ pairs: 1024, floor: 0 });
+      const policy = createLinThompson({ pairs: 1024, scale: 1, floor: 0 });
       const [share = 0] = policy.choose(known([0.5]), [[x], [0]], policyDraws('r', policy)).propensities;
       expect(Math.abs(share - 0.69146)).toBeLessThan(0.02);
     });
@@ -311,7 +317,7 @@ describe('the policies by hand', () => {
     it('takes correlations into account: what two candidates share cannot tell them apart', () => {
       // L L' is the precision; with L' of 1, 1 over 0, 0.1 the second weight is free, and the first falls as it rises
       const model = { ...known([0, 0.1]), factor: Float64Array.of(1, 0, 1, 0.1) };
-      const policy = createLinThompson({ pairs: 1, floor: 0 });
+      const policy = createLinThompson({ pairs: 1, scale: 1, floor: 0 });
       // z = (0, 1): second weight +- 10, first -+ 10; their sum stays 0.1
       const { propensities } = policy.choose(
         model,

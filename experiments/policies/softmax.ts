@@ -5,7 +5,7 @@ import { priorOf } from './prior.ts';
 
 export const softmaxHyperparameters = {
   ...learning,
-  temperature: { standard: 0.1, min: 0.001, max: 1000 },
+  temperature: { standard: 0.03, min: 0.001, max: 1000 },
   floor,
 } as const;
 

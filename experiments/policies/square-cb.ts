@@ -3,7 +3,7 @@ import { floor, learning, settle, type Values, versionOf } from './hyperparamete
 import { estimates, type Policy } from './policy.ts';
 import { priorOf } from './prior.ts';
 
-export const squareCbHyperparameters = { ...learning, gamma: { standard: 10, min: 0, max: 1e6 }, floor } as const;
+export const squareCbHyperparameters = { ...learning, gamma: { standard: 100, min: 0, max: 1e6 }, floor } as const;
 
 /**
  * Inverse gap weighting: a candidate that falls behind the best estimate by a gap gets 1 / (n + g gap), and the best share

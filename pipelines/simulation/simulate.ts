@@ -16,6 +16,16 @@ export interface Life {
   readonly decisions: number;
   /** The sum of the regrets of all decisions up to the end of each day, divided by the number of people. */
   readonly regret: readonly number[];
+  /** The same of the third of the people who joined last: they found the largest population. */
+  readonly regretOfLast: readonly number[];
+}
+
+/** The same policy without the prior set by hand: every weight is expected to be 0 until rewards say otherwise. */
+export function withoutPrior(policy: Policy): Policy {
+  const { learning } = policy;
+  if (!learning) return policy;
+  const prior = { ...learning.prior, version: 'none', mean: learning.prior.mean.map(() => 0) };
+  return { ...policy, learning: { ...learning, prior } };
 }
 
 /** One world for all contenders: pairing by seed takes the luck of the draw out of every comparison. */
@@ -25,16 +35,24 @@ export function simulateAll(
   toTipScored: (scored: Scored) => TipScored,
 ): readonly Life[] {
   const visits = createVisits(world);
+  const joined = [...new Set(visits.map(({ person }) => person.userId))];
+  const last = new Set(joined.slice(-Math.ceil(joined.length / 3)));
   return contenders.map(({ policy, isPooled }) => {
     const daily = new Float64Array(world.days);
+    const dailyOfLast = new Float64Array(world.days);
     let decisions = 0;
-    simulate(visits, { policy, isPooled, toTipScored }, ({ visit, regret }) => {
-      daily[visit.day] = (daily[visit.day] ?? 0) + regret / world.people;
+    simulate(visits, { policy, isPooled, toTipScored }, ({ visit: { day, person }, regret }) => {
+      daily[day] = (daily[day] ?? 0) + regret / joined.length;
+      if (last.has(person.userId)) dailyOfLast[day] = (dailyOfLast[day] ?? 0) + regret / last.size;
       decisions++;
     });
-    let total = 0;
-    return { decisions, regret: Array.from(daily, (regret) => (total += regret)) };
+    return { decisions, regret: addUp(daily), regretOfLast: addUp(dailyOfLast) };
   });
+}
+
+function addUp(daily: Float64Array): readonly number[] {
+  let total = 0;
+  return Array.from(daily, (regret) => (total += regret));
 }
 
 /** Lives through visits with a service in memory. */

@@ -1,7 +1,7 @@
 // Small: the full claims are those of `npm run simulate`, in docs/simulation.md.
 import { describe, expect, it } from 'vitest';
 import { drawsOf, seedOf } from '../../experiments/draw.ts';
-import { policies } from '../../experiments/policies/index.ts';
+import { defaultPolicy, policies } from '../../experiments/policies/index.ts';
 import { rewardMilli } from '../../experiments/rewards.ts';
 import { toTipScored } from '../../server/tip-scored.ts';
 import { differenceOf, estimateOf } from './compare.ts';
@@ -9,7 +9,7 @@ import { type Lived, live } from './live.ts';
 import { personas } from './personas.ts';
 import { drawRegret } from './regret-chart.ts';
 import { replayAll } from './replay.ts';
-import { simulate, simulateAll } from './simulate.ts';
+import { type Contender, simulate, simulateAll, withoutPrior } from './simulate.ts';
 import { createVisits, expectedReward, reactionTo, type Visit, type WorldOptions } from './world.ts';
 
 const world: WorldOptions = { kind: 'drifting', seed: 1, people: 6, days: 7, joinDays: 3 };
@@ -21,7 +21,11 @@ const learning = all.filter(({ policy }) => policy.learning);
 const alone = learning.map((contender) => ({ ...contender, isPooled: false }));
 
 /** Regret of each contender by the last day, one number for each seed. */
-function regrets(options: Omit<WorldOptions, 'seed'>, contenders: typeof all, seeds: number): readonly number[][] {
+function regrets(
+  options: Omit<WorldOptions, 'seed'>,
+  contenders: readonly Contender[],
+  seeds: number,
+): readonly number[][] {
   const lives = Array.from({ length: seeds }, (_, i) =>
     simulateAll({ ...options, seed: i + 1 }, contenders, toTipScored),
   );
@@ -162,6 +166,23 @@ describe('a person in their first week', () => {
       ...differenceOf(found[i] ?? [], found[learning.length + i] ?? []),
     }));
     expect(gains.filter(({ high }) => high >= 0)).toEqual([]);
+  });
+
+  it('gains from those before them where people differ, by the policy that decides', { timeout: 120_000 }, () => {
+    const pooled = all.find(({ name }) => name === defaultPolicy) as Contender;
+    const alone = { ...pooled, isPooled: false };
+    const own = { ...alone, policy: withoutPrior(pooled.policy) };
+    const options = { kind: 'stationary', people: 36, days: 7, joinDays: 28 } as const;
+    const [found = [], ...others] = regrets(options, [pooled, own, alone], 20);
+    expect(others.map((regret) => differenceOf(found, regret)).filter(({ high }) => high >= 0)).toEqual([]);
+  });
+
+  it('has no prior in a model of their own', () => {
+    for (const { policy } of all) {
+      const { learning, ...rest } = withoutPrior(policy);
+      expect(rest).toMatchObject({ name: policy.name, version: policy.version });
+      expect(learning?.prior.mean).toEqual(policy.learning?.prior.mean.map(() => 0));
+    }
   });
 });
 

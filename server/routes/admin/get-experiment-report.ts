@@ -12,6 +12,7 @@ import {
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import type { Database } from '../../../platform/database.ts';
 import { invalidArgument } from '../../../platform/errors.ts';
+import { findExperiment } from '../../find-experiment.ts';
 
 export interface GetExperimentReportDeps {
   readonly database: Pick<Database, 'query'>;
@@ -23,11 +24,8 @@ export function createGetExperimentReport({ database }: GetExperimentReportDeps)
     for (const [field, value] of Object.entries({ experiment, version })) {
       if (value.includes('\0')) throw invalidArgument([{ field, description: 'must not hold U+0000' }]);
     }
-    const report = await readReport(database, {
-      experiment,
-      version: version || undefined,
-      control: control || undefined,
-    });
+    const request = { experiment, version: version || undefined, control: control || undefined };
+    const report = await readReport(database, request, findExperiment(database));
     const { arms, peopleInSeveralArms, sampleRatio } = report;
     return create(GetExperimentReportResponseSchema, {
       experiment,
