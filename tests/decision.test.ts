@@ -84,10 +84,10 @@ describe('npm run decision', () => {
       /walk +advice, by some-model, prompt v1 +\d+\.\d % +[+−]/,
       /tea +insight, from a template +\d+\.\d %/,
       /The same for each: .*tips done [+−]\d\.\d{3}/,
-      'egreedy-v2, version 2, lambda 5, kappa 10, epsilon 0.1',
+      'egreedy-v2, version 2, lambda 20, kappa 10, epsilon 0.1',
       'learnt from   3 rewards of this person, +0.333 on average',
       /on top of {5}3 rewards of 1 person, added up .* before; worth 10 own rewards \(kappa\)/,
-      'weights set by hand, prior-1; worth 5 rewards of everybody (lambda)',
+      'weights set by hand, prior-1; worth 20 rewards of everybody (lambda)',
       /▲ on \S+, \d\.\d{4} to \d\.\d{4}/,
       /Shown .* later\./,
       /Done .* later, 45 s after it was shown\./,
@@ -105,7 +105,7 @@ describe('npm run decision', () => {
     const document = JSON.parse(output);
     expect(document).toMatchObject({
       ...{ kind: 'decision', decision_id: decisionId, user_id: 'ben', tip_id: tipId, time_zone: 'Europe/Amsterdam' },
-      policy: { name: 'egreedy-v2', code: '2', hyperparameters: { lambda: 5, kappa: 10, epsilon: 0.1 } },
+      policy: { name: 'egreedy-v2', code: '2', hyperparameters: { lambda: 20, kappa: 10, epsilon: 0.1 } },
       learnt: { own_rewards: 3, population: { people: expect.any(Number), rewards: expect.any(Number) } },
       after: { shown_at: null, reactions: [], outcome: null, reward: null },
       replay: { is_equal: true, features: 'recomputed', policy: 'replayed', differences: [] },
@@ -151,7 +151,7 @@ describe('npm run decision', () => {
     expect(output).toMatch(
       /feature completion_rate_30d\n +logged +value 0\.123, .*\n +recomputed value 0\.6666666666666666, /,
     );
-    expect(output).toMatch(/decision score\n +logged +\[2\] 0\.5\n +recomputed \[2\] [\d.]+\n/);
+    expect(output).toMatch(/decision score\n +logged +\[2\] 0\.5\n +recomputed \[2\] [-\d.]+\n/);
     expect(code).toBe(1);
   });
 

@@ -202,9 +202,11 @@ describe('the tables', () => {
     'erasures',
     'event_ids',
     'experiment_sets',
+    'gate_verdicts',
     'policy_population',
     'population',
     'rebuilds',
+    'rollouts',
     'shadow_cursors',
   ];
 });
