@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assembleContext } from '../features/context.ts';
 import { PromptContextSchema } from '../gen/proto/oo/serving/v1/context_pb.ts';
@@ -8,6 +10,7 @@ import {
   fails,
   floods,
   hangs,
+  late,
   resets,
   says,
   sends,
@@ -15,9 +18,8 @@ import {
   trickles,
   truncates,
 } from '../tests/_util/unruly-llm.ts';
+import { createGateway, type GatewayOptions } from './gateway/create-gateway.ts';
 import type { LlmGateway, LlmRequest } from './gateway/gateway.ts';
-import { openAiCompatible } from './gateway/openai-compatible.ts';
-import { withRetry } from './gateway/with-retry.ts';
 import { loadPrompts, resolvePrompt } from './prompts/registry.ts';
 import { type WriteTipsRequest, writeTips } from './write-tips.ts';
 
@@ -53,8 +55,9 @@ const tip = (content: string, signalIds: readonly string[] = ['t1']) => ({
 });
 const answer = (...tips: unknown[]) => JSON.stringify({ tips });
 const good = answer(tip('Open the form of the tax return.'), tip('Find last year’s papers.'));
-const gatewayTo = (baseUrl: string) =>
-  withRetry(openAiCompatible({ baseUrl, model: 'asked-1' }), { random: () => 0, now: () => performance.now() });
+const sources = { random: () => 0, now: () => performance.now(), clock: Date.now };
+const gatewayTo = async (baseUrl: string, options: Partial<GatewayOptions> = {}) =>
+  await createGateway({ baseUrl, model: 'asked-1', ...options }, sources);
 
 async function timed<Result>(work: Promise<Result>): Promise<{ result: Result; elapsedMs: number }> {
   const startMs = performance.now();
@@ -65,7 +68,7 @@ async function timed<Result>(work: Promise<Result>): Promise<{ result: Result; e
 describe('with a model that behaves', () => {
   it('the tips are its own, under the version that was asked for', async () => {
     await using llm = await startUnrulyLlm(says(good));
-    expect(await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) })).toEqual({
+    expect(await writeTips(request(), { gateway: await gatewayTo(llm.baseUrl) })).toEqual({
       tips: [
         {
           id: 'tip-0',
@@ -108,9 +111,22 @@ describe('with a model that behaves', () => {
     },
   );
 
+  it('it is asked once for the same person and the same context at the same time, for another person anew', async () => {
+    await using llm = await startUnrulyLlm(late(100, says(good)));
+    const gateway = await gatewayTo(llm.baseUrl);
+    const nonces = ['0123456789abcdef', 'fedcba9876543210', '0123456789abcdef'];
+    const people = ['anna', 'anna', 'bob'];
+    const all = people.map((person, i) => writeTips(request({ person, nonce: nonces[i] ?? '' }), { gateway }));
+    const results = await Promise.all(all);
+    expect(llm.requests).toHaveLength(2);
+    expect(results.map(({ promptTokens }) => promptTokens)).toEqual([321, 0, 321]);
+    expect(results.every(({ tips, promptVersion }) => tips.length === 2 && promptVersion === 'v1')).toBe(true);
+    expect(JSON.stringify(llm.requests)).not.toMatch(/anna|bob/);
+  });
+
   it('some tips that cite what does not exist are dropped', async () => {
     await using llm = await startUnrulyLlm(says(answer(tip('Open the form.'), tip('Call Bob.', ['t1', 'bob']))));
-    const { tips, ...rest } = await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) });
+    const { tips, ...rest } = await writeTips(request(), { gateway: await gatewayTo(llm.baseUrl) });
     expect(tips.map(({ id, content }) => [id, content])).toEqual([['tip-0', 'Open the form.']]);
     expect(rest).toMatchObject({ promptVersion: 'v1', model: 'unruly-1', degradations: ['llm_ungrounded'] });
   });
@@ -128,6 +144,7 @@ describe.concurrent('with a model that does not', () => {
     ['reset then ok', [resets, says(good)], none, 2],
     ['429 with a Retry-After that fits, then ok', [fails(429, { 'retry-after': '1' }), says(good)], none, 2],
     ['hanging then ok', [hangs, says(good)], none, 2],
+    ['prose, then ok when asked again', [says('Here are your tips!'), says(good)], none, 2],
     ['a code fence', [says(`\`\`\`json\n${good}\n\`\`\``)], none, 1],
     ['429 with a Retry-After that does not fit', [fails(429, { 'retry-after': '60' })], ['llm_unavailable'], 1],
     ['429', [fails(429)], ['llm_unavailable'], 2],
@@ -138,10 +155,13 @@ describe.concurrent('with a model that does not', () => {
     ['trickling', [trickles(completion(good))], ['llm_timeout'], 2],
     ['hanging', [hangs], ['llm_timeout'], 2],
     ['bad JSON', [sends('{"choices": [')], ['llm_bad_output'], 1],
-    ['prose', [says('Here are your tips!')], ['llm_bad_output'], 1],
-    ['a wrong schema', [says('{"advice": []}')], ['llm_bad_output'], 1],
-    ['a wrong kind', [says(good.replaceAll('"task"', '"todo"'))], ['llm_bad_output'], 1],
-    ['too long a tip', [says(answer(tip('x'.repeat(281))))], ['llm_bad_output'], 1],
+    ['prose', [says('Here are your tips!')], ['llm_bad_output'], 2],
+    ['a wrong schema', [says('{"advice": []}')], ['llm_bad_output'], 2],
+    ['a wrong kind', [says(good.replaceAll('"task"', '"todo"'))], ['llm_bad_output'], 2],
+    ['too long a tip', [says(answer(tip('x'.repeat(281))))], ['llm_bad_output'], 2],
+    ['prose, then nothing', [says('Here are your tips!'), hangs], ['llm_bad_output'], 3],
+    ['an answer cut off', [sends(completion('{"tips', { finish_reason: 'length' }))], ['llm_bad_output'], 1],
+    ['a redirect', [fails(302, { location: 'http://127.0.0.1:9/' })], ['llm_unavailable'], 1],
     ['HTML', [sends('<html>', 'text/html')], ['llm_bad_output'], 1],
     ['an oversized answer', [floods], ['llm_bad_output'], 1],
     ['empty choices', [sends('{"choices": []}')], ['llm_bad_output'], 1],
@@ -153,7 +173,7 @@ describe.concurrent('with a model that does not', () => {
     '%s: an answer comes in time and says what wrote it',
     async ([, behaviours, degradations, tries], { expect }) => {
       await using llm = await startUnrulyLlm(...behaviours);
-      const { result, elapsedMs } = await timed(writeTips(request(), { gateway: gatewayTo(llm.baseUrl) }));
+      const { result, elapsedMs } = await timed(writeTips(request(), { gateway: await gatewayTo(llm.baseUrl) }));
       expect(elapsedMs).toBeLessThan(deadlineMs);
       expect(llm.requests).toHaveLength(tries);
       expect(result).toMatchObject({ degradations, askedModel: 'asked-1', requestedPromptVersion: 'v1' });
@@ -176,8 +196,35 @@ describe.concurrent('with a model that does not', () => {
 
   it('tokens that were spent on a useless answer are told', async ({ expect }) => {
     await using llm = await startUnrulyLlm(says('no'));
-    const result = await writeTips(request(), { gateway: gatewayTo(llm.baseUrl) });
-    expect(result).toMatchObject({ promptTokens: 321, completionTokens: 54, model: '', promptVersion: 'fallback' });
+    const result = await writeTips(request(), { gateway: await gatewayTo(llm.baseUrl) });
+    expect(result).toMatchObject({ promptTokens: 642, completionTokens: 108, model: '', promptVersion: 'fallback' });
+    await using cut = await startUnrulyLlm(sends(completion('{"ti', { finish_reason: 'length' })));
+    const wasted = await writeTips(request(), { gateway: await gatewayTo(cut.baseUrl) });
+    expect(wasted).toMatchObject({ promptTokens: 321, completionTokens: 54, model: '', promptVersion: 'fallback' });
+  });
+
+  it('another one answers in its place, and is named as the one that was asked', async ({ expect }) => {
+    await using broken = await startUnrulyLlm(fails(500));
+    await using well = await startUnrulyLlm(says(good));
+    const fallbacks = [{ baseUrl: well.baseUrl, model: 'second-1' }];
+    const result = await writeTips(request(), { gateway: await gatewayTo(broken.baseUrl, { fallbacks }) });
+    expect(result).toMatchObject({ model: 'unruly-1', askedModel: 'second-1', promptVersion: 'v1', degradations: [] });
+    expect([broken, well].map(({ requests }) => requests.length)).toEqual([1, 1]);
+  });
+
+  it('a spent budget is told as such, and for that person alone', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(says(good));
+    const gateway = await gatewayTo(llm.baseUrl, { budget: { tokensPerPersonDay: 5000 } });
+    const degradations = async (person: string) => {
+      const all: string[] = [];
+      for (let i = 0; i < 20; i++) all.push(...(await writeTips(request({ person }), { gateway })).degradations);
+      return [...new Set(all)];
+    };
+    expect(await degradations('anna')).toEqual(['llm_budget']);
+    const asked = llm.requests.length;
+    expect(asked).toBeGreaterThan(0);
+    expect(await writeTips(request({ person: 'bob' }), { gateway })).toMatchObject({ degradations: [] });
+    expect(llm.requests).toHaveLength(asked + 1);
   });
 
   const brokenGateways: readonly [name: string, complete: LlmGateway['complete'], degradation: string][] = [
@@ -209,7 +256,7 @@ describe.concurrent('with a model that does not', () => {
     const caller = new AbortController();
     setTimeout(() => caller.abort(), 50);
     const over = { signal: caller.signal, deadlineMs: 20_000 };
-    const { result, elapsedMs } = await timed(writeTips(request(over), { gateway: gatewayTo(llm.baseUrl) }));
+    const { result, elapsedMs } = await timed(writeTips(request(over), { gateway: await gatewayTo(llm.baseUrl) }));
     expect(elapsedMs).toBeLessThan(5000);
     expect(result).toMatchObject({ promptVersion: 'fallback', degradations: ['llm_timeout'] });
   });
@@ -264,3 +311,37 @@ it.each([1000, 60_000, Number.POSITIVE_INFINITY])('a deadline of %d ms leaves a 
   expect(times[0]).toBeGreaterThan(0);
   expect(times[0]).toBeLessThanOrEqual(Math.min(60_000, deadlineMs - 100));
 });
+
+it('whatever models do and however late, an answer comes in time and nothing goes on behind it', async () => {
+  const behaviours: readonly Behaviour[] = [hangs, resets, trickles(completion(good)), says(good), says('no')];
+  const behaviour = fc
+    .record({ ms: fc.constantFrom(0, 0, 50, 200, 400), behave: fc.constantFrom(...behaviours, fails(500), fails(429)) })
+    .map(({ ms, behave }) => late(ms, behave));
+  const list = fc.array(behaviour, { minLength: 1, maxLength: 4 });
+  const isAnsweredInTime = async ([first, second, deadlineMs]: readonly [Behaviour[], Behaviour[], number]) => {
+    await using one = await startUnrulyLlm(...first);
+    await using other = await startUnrulyLlm(...second);
+    const fallbacks = [{ baseUrl: other.baseUrl, model: 'second-1' }];
+    const gateway = await gatewayTo(one.baseUrl, { fallbacks, callsMax: 1, cooldownMs: 100, cacheTtlMs: 50 });
+    const all = ['anna', 'anna', 'bob', 'carl'].map(async (person) => {
+      const tooLate = sleep(deadlineMs, 'too late'); // the same clock: a machine that is busy delays both
+      const { tips } = await Promise.race([
+        writeTips(request({ person, deadlineMs }), { gateway }),
+        tooLate.then(fail),
+      ]);
+      return tips.length > 0;
+    });
+    const areWritten = (await Promise.all(all)).every((isWritten) => isWritten);
+    await expect.poll(() => one.openAnswers() + other.openAnswers(), { timeout: 5000 }).toBe(0);
+    return areWritten;
+  };
+  const scenarios = fc.sample(fc.tuple(list, list, fc.integer({ min: 150, max: 1000 })), 40);
+  while (scenarios.length > 0) {
+    const areAnswered = await Promise.all(scenarios.splice(0, 10).map(isAnsweredInTime));
+    expect(areAnswered.every((isAnswered) => isAnswered)).toBe(true);
+  }
+});
+
+function fail(why: string): never {
+  throw new Error(why);
+}

@@ -1,5 +1,6 @@
 import type { TipContext } from '../features/context.ts';
 import type { DegradationName, TipSourceName } from '../gen/proto/oo/contract.ts';
+import { contentHash } from '../platform/content-hash.ts';
 import { fallbackTips } from './fallback.ts';
 import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, within } from './gateway/gateway.ts';
 import { grounded, signalIds } from './grounding.ts';
@@ -8,8 +9,8 @@ import type { ModelPrompt, Prompt, TemplatePrompt } from './prompts/prompt.ts';
 import { render } from './prompts/template.ts';
 import { promptView } from './prompts/view.ts';
 
-/** Kept back from the deadline, so that there is time for the templates and for the caller to answer. */
-const reserve = { share: 0.1, leastMs: 50, mostMs: 250 } as const;
+/** Kept back from the deadline, so that there is time for the templates and for the caller to answer, also when busy. */
+const reserve = { share: 0.1, leastMs: 120, mostMs: 250 } as const;
 /** A model that has less time than this is not asked. */
 const modelMsMin = 50;
 /** No model is waited for longer, however far the deadline. */
@@ -23,6 +24,8 @@ export interface WriteTipsRequest {
   readonly n: number;
   /** The id of the tip at an index of the answer. */
   readonly tipId: (index: number) => string;
+  /** Whom they are for, as an opaque id: budgets and caches go by it, no model sees it. Unset: nobody. */
+  readonly person?: string;
   /** 16 to 64 random letters and digits, new for every request. */
   readonly nonce: string;
   /** The answer is there this many milliseconds from now. */
@@ -79,16 +82,17 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
     return writeTemplates(request, request.fallbackPrompt, { degradation: 'llm_timeout', failure });
   }
   const answer = await askModel(request, prompt, gateway, timeoutMs);
-  const asked = { askedModel: gateway.model };
   if (answer instanceof LlmError) {
     return writeTemplates(request, request.fallbackPrompt, {
-      ...asked,
+      ...answer.usage,
+      askedModel: gateway.model,
       degradation: degradationOf[answer.kind],
       failure: answer.message,
     });
   }
 
-  const spent = { ...asked, promptTokens: answer.promptTokens, completionTokens: answer.completionTokens };
+  const askedModel = answer.askedModel ?? gateway.model;
+  const spent = { askedModel, promptTokens: answer.promptTokens, completionTokens: answer.completionTokens };
   const outcome = checkAnswer(answer, request);
   if (!outcome.tips) return writeTemplates(request, request.fallbackPrompt, { ...spent, ...outcome });
   return {
@@ -110,7 +114,7 @@ function modelTimeMs(deadlineMs: number): number {
 }
 
 async function askModel(
-  { context, n, nonce, signal }: WriteTipsRequest,
+  { context, n, nonce, signal, person }: WriteTipsRequest,
   prompt: ModelPrompt,
   gateway: LlmGateway,
   timeoutMs: number,
@@ -124,9 +128,15 @@ async function askModel(
     temperature: prompt.temperature,
     maxOutputTokens: prompt.maxOutputTokens,
   };
+  const options = {
+    timeoutMs,
+    person,
+    questionHash: contentHash([prompt.hash, context, n]), // not the nonce, which differs each time
+    accepts: (text: string) => parseOutput(text, n) !== undefined,
+  };
   try {
     // A gateway keeps its time by contract; the deadline is kept even if it does not.
-    return await within({ signal, timeoutMs }, (signal) => gateway.complete(asked, { signal, timeoutMs }));
+    return await within({ signal, timeoutMs }, (signal) => gateway.complete(asked, { ...options, signal }));
   } catch (error) {
     if (error instanceof LlmError) return error;
     const name = error instanceof Error ? error.name : typeof error;
@@ -139,6 +149,7 @@ const degradationOf: Readonly<Record<LlmErrorKind, GenerateDegradation>> = {
   unavailable: 'llm_unavailable',
   bad_output: 'llm_bad_output',
   refused: 'llm_bad_output',
+  budget: 'llm_budget',
 };
 
 interface Outcome {

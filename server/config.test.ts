@@ -19,6 +19,102 @@ function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
   }
 }
 
+describe('the language models', () => {
+  const llm = { LLM_BASE_URL: 'http://ollama:11434/v1', LLM_MODEL: 'qwen2.5:7b' };
+
+  it('are off unless there is a URL, and all that is not set is off but the cooldown', () => {
+    expect(readServerConfig({ ...good, LLM_MODEL: 'm', LLM_TOKENS_PER_DAY: '5' }).llm).toBeUndefined();
+    expect(readServerConfig({ ...good, ...llm }).llm).toEqual({
+      baseUrl: 'http://ollama:11434/v1',
+      model: 'qwen2.5:7b',
+      fallbacks: [],
+      adapter: 'fetch',
+      cooldownMs: 10_000,
+    });
+  });
+
+  it('are asked in the order in which they are named, each with the key of its place', () => {
+    const { llm: read } = readServerConfig({
+      ...good,
+      LLM_BASE_URL: 'https://one/v1',
+      LLM_MODEL: 'a, b',
+      LLM_API_KEY: 'sk-one',
+      LLM_FALLBACK_BASE_URL: 'https://other/v1',
+      LLM_FALLBACK_MODEL: 'c',
+      LLM_FALLBACK_API_KEY: 'sk-other',
+    });
+    expect([read, ...(read?.fallbacks ?? [])]).toMatchObject([
+      { baseUrl: 'https://one/v1', model: 'a', apiKey: 'sk-one' },
+      { baseUrl: 'https://one/v1', model: 'b', apiKey: 'sk-one' },
+      { baseUrl: 'https://other/v1', model: 'c', apiKey: 'sk-other' },
+    ]);
+  });
+
+  it('have limits, and prices to count by', () => {
+    const env = {
+      LLM_ADAPTER: 'ai-sdk',
+      LLM_CALLS_MAX: '8',
+      LLM_COOLDOWN_MS: '0',
+      LLM_CACHE_TTL_MS: '60000',
+      LLM_PRICES: 'qwen2.5:7b=0/0, gpt-5-mini = 250000/2000000',
+      LLM_MICRODOLLARS_PER_DAY: '5000000',
+      LLM_TOKENS_PER_PERSON_DAY: '20000',
+    };
+    expect(readServerConfig({ ...good, ...llm, ...env }).llm).toMatchObject({
+      adapter: 'ai-sdk',
+      callsMax: 8,
+      cooldownMs: 0,
+      cacheTtlMs: 60_000,
+      prices: new Map([
+        ['qwen2.5:7b', { prompt: 0, completion: 0 }],
+        ['gpt-5-mini', { prompt: 250_000, completion: 2_000_000 }],
+      ]),
+      budget: { microdollarsPerDay: 5_000_000, tokensPerPersonDay: 20_000 },
+    });
+  });
+
+  it.each<[string, NodeJS.ProcessEnv, readonly string[]]>([
+    ['no model', { LLM_MODEL: '' }, ['LLM_MODEL: is not set: LLM_BASE_URL needs a model to ask']],
+    ['an empty part', { LLM_MODEL: 'a,' }, ['LLM_MODEL: part 2 must be 1 to 128 printable ASCII characters']],
+    ['a model twice', { LLM_MODEL: 'a,b,a' }, ['LLM_MODEL: part 3 is the same model as an earlier one']],
+    [
+      'another place without a model',
+      { LLM_FALLBACK_BASE_URL: 'http://x/v1' },
+      ['LLM_FALLBACK_MODEL: is not set: LLM_FALLBACK_BASE_URL needs a model to ask'],
+    ],
+    [
+      'another place and no first one',
+      { LLM_BASE_URL: '', LLM_FALLBACK_BASE_URL: 'http://x/v1', LLM_FALLBACK_MODEL: 'b' },
+      ['LLM_BASE_URL: is not set: LLM_FALLBACK_BASE_URL is asked where it fails'],
+    ],
+    ['another adapter', { LLM_ADAPTER: 'openai' }, ['LLM_ADAPTER: must be fetch or ai-sdk']],
+    ['no calls', { LLM_CALLS_MAX: '0' }, ['LLM_CALLS_MAX: must be a whole number from 1 to 100000']],
+    ['a budget in dollars', { LLM_TOKENS_PER_DAY: '5.5' }, [expect.stringMatching(/^LLM_TOKENS_PER_DAY: must be/)]],
+    [
+      'money without prices',
+      { LLM_MICRODOLLARS_PER_PERSON_DAY: '5' },
+      ['LLM_PRICES: is not set: LLM_MICRODOLLARS_PER_PERSON_DAY counts by them'],
+    ],
+    [
+      'money without the price of a model',
+      { LLM_MODEL: 'a,b', LLM_MICRODOLLARS_PER_DAY: '5', LLM_PRICES: 'a=1/1' },
+      ['LLM_PRICES: has no price of b'],
+    ],
+    [
+      'bad prices',
+      { LLM_PRICES: 'a=1/1,b,c=1,a=2/2,d=-1/1' },
+      [
+        expect.stringMatching(/^LLM_PRICES: part 2 must be <model>=<prompt>\/<completion>/),
+        expect.stringMatching(/^LLM_PRICES: part 3 must be/),
+        'LLM_PRICES: part 4 is for the same model as an earlier one',
+        expect.stringMatching(/^LLM_PRICES: part 5 must be/),
+      ],
+    ],
+  ])('are refused with %s', (_, env, problems) => {
+    expect(problemsOf({ ...llm, ...env })).toEqual(problems);
+  });
+});
+
 describe('Feast', () => {
   it('needs its URL and the features to read; the rest has defaults', () => {
     expect(readServerConfig(good).feast).toEqual({

@@ -3,11 +3,13 @@ import { defaultPolicy, policies } from '../experiments/policies/index.ts';
 import type { ProfileFeatureName } from '../features/definitions.ts';
 import type { FeastStoreOptions } from '../features/feast-store.ts';
 import { profileFeatures } from '../gen/proto/oo/contract.ts';
+import type { GatewayOptions } from '../generation/gateway/create-gateway.ts';
 import { integer, logLevel, readConfig, required, url } from '../platform/config.ts';
+import { llmNeeds, llmVariables, toLlm, unpricedModels } from './llm-config.ts';
 
 const known = [...policies.keys()].join(', ');
 
-const schema = z
+const plainSchema = z
   .object({
     PORT: integer(0, 65_535).default(8080),
     HOST: z.string().default('127.0.0.1'),
@@ -19,9 +21,7 @@ const schema = z
       .default(defaultPolicy)
       .refine((name) => policies.has(name), `must be one of ${known}`),
     DEFAULT_PROMPT_VERSION: z.string().default('v1'),
-    LLM_BASE_URL: url('http', 'https').optional(),
-    LLM_MODEL: z.string().optional(),
-    LLM_API_KEY: z.string().optional(),
+    ...llmVariables,
     FEAST_URL: url('http', 'https')
       .refine((value) => !hasCredentials(value), 'must not hold a user name or password')
       .optional(),
@@ -30,16 +30,25 @@ const schema = z
     FEAST_TIMEOUT_MS: integer(1, 1000).default(25),
     LOG_LEVEL: logLevel.default('info'),
   })
-  .refine((env) => !env.LLM_BASE_URL || env.LLM_MODEL, {
-    path: ['LLM_MODEL'],
-    message: 'is not set: LLM_BASE_URL needs a model to ask',
-    when: () => true,
-  })
   .refine((env) => !env.FEAST_URL || env.FEAST_FEATURES, {
     path: ['FEAST_FEATURES'],
     message: 'is not set: FEAST_URL needs features to read',
     when: () => true,
+  })
+  .superRefine((env, context) => {
+    const unpriced = unpricedModels(env).join(', ');
+    if (unpriced) context.addIssue({ code: 'custom', path: ['LLM_PRICES'], message: `has no price of ${unpriced}` });
   });
+
+const schema = llmNeeds.reduce(
+  (rules, { given, needed, why }) =>
+    rules.refine((env) => env[given] === undefined || env[needed] !== undefined, {
+      path: [needed],
+      message: `is not set: ${why}`,
+      when: () => true,
+    }),
+  plainSchema,
+);
 
 export interface ServerConfig {
   readonly port: number;
@@ -51,7 +60,7 @@ export interface ServerConfig {
   readonly policy: string;
   readonly promptVersion: string;
   /** Undefined: no language model; templates write all tips. */
-  readonly llm: { readonly baseUrl: string; readonly model: string; readonly apiKey: string | undefined } | undefined;
+  readonly llm: GatewayOptions | undefined;
   /** Undefined: all features are our own. */
   readonly feast: FeastStoreOptions | undefined;
   readonly logLevel: string;
@@ -68,10 +77,7 @@ export function readServerConfig(environment: NodeJS.ProcessEnv): ServerConfig {
     authKeysFile: env.AUTH_KEYS_FILE,
     policy: env.DEFAULT_POLICY,
     promptVersion: env.DEFAULT_PROMPT_VERSION,
-    llm:
-      env.LLM_BASE_URL && env.LLM_MODEL
-        ? { baseUrl: env.LLM_BASE_URL, model: env.LLM_MODEL, apiKey: env.LLM_API_KEY }
-        : undefined,
+    llm: toLlm(env),
     feast:
       env.FEAST_URL && env.FEAST_FEATURES
         ? {

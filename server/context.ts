@@ -7,8 +7,7 @@ import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createErasureStore } from '../features/erasure-store.ts';
 import { createFeastStore } from '../features/feast-store.ts';
 import { createPersonStore } from '../features/person-store.ts';
-import { openAiCompatible } from '../generation/gateway/openai-compatible.ts';
-import { withRetry } from '../generation/gateway/with-retry.ts';
+import { createGateway } from '../generation/gateway/create-gateway.ts';
 import { checkDefaultPrompt, loadPrompts, type PromptRegistry } from '../generation/prompts/registry.ts';
 import type { Bus } from '../platform/bus.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
@@ -64,7 +63,7 @@ export async function createContext(
   const rolloutStore = createRolloutStore(database);
   const choices = choicesOf(prompts);
   const rollouts = followRollouts({ store: rolloutStore, policies, defaultPolicy: policy, clock, log });
-  const gateway = llm && (await startupStep(() => openAiCompatible(llm)));
+  const gatewaySources = { random: Math.random, now: () => performance.now(), clock, onCall: metrics.countLlmCall };
   return {
     readPerson: createPersonReader(
       createPersonStore(database, { statisticsVersion }),
@@ -88,7 +87,7 @@ export async function createContext(
     bus,
     prompts,
     defaultPromptVersion: config.promptVersion,
-    gateway: gateway && withRetry(gateway, { random: Math.random, now: () => performance.now() }),
+    gateway: llm && (await startupStep(() => createGateway(llm, gatewaySources))),
     clock,
     newId: () => newId(clock()),
     log,

@@ -2,6 +2,7 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { Counter, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../experiments/decide.ts';
 import type { Profile } from '../features/profile.ts';
+import type { LlmCall } from '../generation/gateway/with-meter.ts';
 
 /** What a server counts, for whoever scrapes it. Each server has its own. */
 export interface Metrics {
@@ -13,6 +14,8 @@ export interface Metrics {
   countSkew(profile: Profile): void;
   /** Counts by which policy people were decided about, and why that was not the one that was asked. */
   countDecision(decision: Pick<Decision, 'policy' | 'failure'>): void;
+  /** Counts attempts at language models: how they ended, how long they took, what they cost. */
+  countLlmCall(call: LlmCall): void;
 }
 
 export type SkewResult = 'equal' | 'different' | 'only_caller' | 'only_store';
@@ -46,6 +49,32 @@ export function createMetrics(): Metrics {
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
+  const llmLabels = ['upstream', 'model'] as const;
+  const llmCalls = new Counter({
+    name: 'oo_llm_calls_total',
+    help: 'Attempts at language models, by how they ended. circuit_open, queue_full, budget: not even asked',
+    labelNames: [...llmLabels, 'outcome'],
+    registers,
+  });
+  const llmTokens = new Counter({
+    name: 'oo_llm_tokens_total',
+    help: 'Tokens as language models counted them. direction: prompt or completion',
+    labelNames: [...llmLabels, 'direction'],
+    registers,
+  });
+  const llmCost = new Counter({
+    name: 'oo_llm_cost_microdollars_total',
+    help: 'What those tokens cost by LLM_PRICES, in millionths of a dollar',
+    labelNames: llmLabels,
+    registers,
+  });
+  const llmDurations = new Histogram({
+    name: 'oo_llm_call_duration_seconds',
+    help: 'Time of an attempt at a language model, waiting for its turn included',
+    labelNames: llmLabels,
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
+    registers,
+  });
   const timers = new Map<string, Histogram.Internal<'method' | 'code'>>(); // as many as methods have codes
 
   const observe = (method: string, code: string, startedAt: number) => {
@@ -70,6 +99,14 @@ export function createMetrics(): Metrics {
     },
     countDecision({ policy, failure }) {
       decisions.inc({ policy: policy.name, failure: failureName(failure) });
+    },
+    countLlmCall({ upstream, model, outcome, ms, promptTokens, completionTokens, microdollars }) {
+      const labels = { upstream, model };
+      llmCalls.inc({ ...labels, outcome });
+      llmTokens.inc({ ...labels, direction: 'prompt' }, promptTokens);
+      llmTokens.inc({ ...labels, direction: 'completion' }, completionTokens);
+      llmCost.inc(labels, microdollars);
+      llmDurations.observe(labels, ms / 1000);
     },
     countSkew(profile) {
       if (!profile.some(({ source }) => source === 'request')) return;

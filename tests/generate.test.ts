@@ -2,7 +2,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Degradation, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { newId } from '../platform/ids.ts';
 import { type Loop, rowsOf, startLoop } from './_util/loop.ts';
-import { hangs, says, startUnrulyLlm } from './_util/unruly-llm.ts';
+import {
+  type Behaviour,
+  completion,
+  fails,
+  floods,
+  hangs,
+  resets,
+  says,
+  sends,
+  startUnrulyLlm,
+  trickles,
+  truncates,
+} from './_util/unruly-llm.ts';
 
 let loop: Loop;
 beforeAll(async () => {
@@ -11,6 +23,8 @@ beforeAll(async () => {
 afterAll(() => loop[Symbol.asyncDispose]());
 
 const id = () => newId(Date.now());
+const tips = (over: Readonly<Record<string, unknown>>) =>
+  JSON.stringify({ tips: [{ content: 'Drink a glass of water', kind: 'advice', signal_ids: [], ...over }] });
 
 describe('a Generate', () => {
   const signals = [
@@ -107,11 +121,97 @@ describe('a Generate', () => {
     ]);
   });
 
-  it('with a language model that fails is written by templates in time, and the version says so', async () => {
+  const { LLM_BAD_OUTPUT, LLM_TIMEOUT, LLM_UNAVAILABLE, LLM_UNGROUNDED } = Degradation;
+  const faults: readonly [name: string, Behaviour, Degradation][] = [
+    ['hangs', hangs, LLM_TIMEOUT],
+    ['trickles', trickles(completion('{}')), LLM_TIMEOUT],
+    ['truncates', truncates(completion('{}')), LLM_UNAVAILABLE],
+    ['answers 429', fails(429), LLM_UNAVAILABLE],
+    ['answers 429 and wants a long rest', fails(429, { 'retry-after': '3600' }), LLM_UNAVAILABLE],
+    ['answers 500', fails(500), LLM_UNAVAILABLE],
+    ['answers 401', fails(401), LLM_UNAVAILABLE],
+    ['redirects', fails(302, { location: 'http://127.0.0.1:9/' }), LLM_UNAVAILABLE],
+    ['resets connections', resets, LLM_UNAVAILABLE],
+    ['sends bad JSON', sends('{"choices": ['), LLM_BAD_OUTPUT],
+    ['sends HTML', sends('<html>', 'text/html'), LLM_BAD_OUTPUT],
+    ['sends without end', floods, LLM_BAD_OUTPUT],
+    ['sends another schema', says('{"advice": []}'), LLM_BAD_OUTPUT],
+    ['sends prose', says('Here are your tips!'), LLM_BAD_OUTPUT],
+    ['sends nothing', says(''), LLM_BAD_OUTPUT],
+    ['is cut off', sends(completion('{"ti', { finish_reason: 'length' })), LLM_BAD_OUTPUT],
+    ['refuses', sends(completion('', { message: { content: null, refusal: 'no' } })), LLM_BAD_OUTPUT],
+    ['cites what does not exist', says(tips({ signal_ids: ['bob'] })), LLM_UNGROUNDED],
+  ];
+  it.each(faults)(
+    'with a language model that %s is answered before the deadline, and says why',
+    async (_, fault, why) => {
+      const timeoutMs = why === LLM_TIMEOUT ? 1000 : 5000;
+      for (const adapter of ['fetch', 'ai-sdk'] as const) {
+        await using llm = await startUnrulyLlm(fault);
+        const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm', adapter } });
+        const answer = await replica.client.generate({ userId: `gen-${adapter}` }, { timeoutMs });
+        expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [why] });
+        expect(answer.candidates).toHaveLength(3);
+        await expect.poll(() => llm.openAnswers()).toBe(0); // nothing goes on behind
+      }
+    },
+  );
+
+  it('with a language model that hangs is answered by 800 ms, every time, by many at once', async () => {
     await using llm = await startUnrulyLlm(hangs);
-    const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm', apiKey: undefined } });
-    const answer = await replica.client.generate({ userId: 'gen-slow' }, { timeoutMs: 800 });
-    expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [Degradation.LLM_TIMEOUT] });
+    const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm' } });
+    await replica.client.generate({ userId: 'gen-first', promptVersion: 'fallback' }); // connections are there
+    const ask = async (_: unknown, i: number) => {
+      await new Promise((resolve) => setTimeout(resolve, i * 25));
+      return (await replica.client.generate({ userId: `gen-hang-${i}` }, { timeoutMs: 800 })).degradations;
+    };
+    const together = await Promise.all(Array.from({ length: 16 }, ask));
+    expect(new Set(together.flat())).toEqual(new Set([LLM_TIMEOUT]));
+    // they were enough to open the circuit: nobody waits any more
+    const later = await Promise.all(Array.from({ length: 16 }, ask));
+    expect(new Set(later.flat())).toEqual(new Set([LLM_UNAVAILABLE]));
+    expect(llm.requests).toHaveLength(16);
+  });
+
+  it('says that the budget is spent, for that person alone, and counts calls without a word of them', async () => {
+    await using llm = await startUnrulyLlm(says(tips({})));
+    const replica = await loop.startReplica({
+      llm: {
+        baseUrl: llm.baseUrl,
+        model: 'm',
+        prices: new Map([['m', { prompt: 1_000_000, completion: 1_000_000 }]]),
+        budget: { tokensPerPersonDay: 4000 },
+      },
+    });
+    const degradationsOf = async (userId: string) => (await replica.client.generate({ userId })).degradations;
+    let asked = 0;
+    while ((await degradationsOf('gen-dear')).length === 0) asked++;
+    expect(asked).toBeGreaterThan(0);
+    expect(await degradationsOf('gen-dear')).toEqual([Degradation.LLM_BUDGET]);
+    expect(await degradationsOf('gen-cheap')).toEqual([]);
+    expect(llm.requests).toHaveLength(asked + 1);
+    const metrics = await (await fetch(`${replica.baseUrl}/metrics`)).text();
+    const labels = `upstream="${new URL(llm.baseUrl).host}",model="m"`;
+    expect(metrics).toContain(`oo_llm_calls_total{${labels},outcome="answered"} ${asked + 1}`);
+    expect(metrics).toContain(`oo_llm_calls_total{${labels},outcome="budget"} 2`);
+    expect(metrics).toContain(`oo_llm_tokens_total{${labels},direction="prompt"} ${321 * (asked + 1)}`);
+    expect(metrics).toContain(`oo_llm_cost_microdollars_total{${labels}} ${375 * (asked + 1)}`);
+    expect(metrics).toContain(`oo_llm_call_duration_seconds_count{${labels}} ${asked + 3}`);
+    expect(metrics).not.toMatch(/gen-dear|dentist/);
+  });
+
+  it('is written by the next model where one fails, and the log names that one', async () => {
+    await using broken = await startUnrulyLlm(fails(503));
+    await using well = await startUnrulyLlm(says(tips({})));
+    const fallbacks = [{ baseUrl: well.baseUrl, model: 'second' }];
+    const replica = await loop.startReplica({ llm: { baseUrl: broken.baseUrl, model: 'first', fallbacks } });
+    const answer = await replica.client.generate({ userId: 'gen-next', promptVersion: 'v2-mentor' });
+    expect(answer).toMatchObject({ model: 'unruly-1', promptVersion: 'v2-mentor', degradations: [] });
+    await loop.drained();
+    const { rows } = await loop.database.query('SELECT llm_model FROM generated_tips WHERE event_id = $1', [
+      answer.generationId,
+    ]);
+    expect(rows).toEqual([{ llm_model: 'second' }]);
   });
 
   it('streams each tip, and the whole answer last', async () => {

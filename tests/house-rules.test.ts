@@ -116,6 +116,8 @@ describe('imports', () => {
     ['pg', ['platform/']],
     ['pino', ['platform/log.ts']],
     ['mustache', ['generation/prompts/']],
+    ['ai', ['generation/gateway/ai-sdk.ts']],
+    ['@ai-sdk/openai-compatible', ['generation/gateway/ai-sdk.ts']],
   ])('of %s stay in %o', (library, places) => {
     const wrong = code
       .flatMap((file) => importsOf(file))

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LlmError, type LlmGateway } from './gateway.ts';
+import { LlmError, type LlmGateway, tryMsMin } from './gateway.ts';
 
 const jitterMs = { least: 50, most: 400 } as const;
-/** A try with less time than this is not worth making. */
-const tryMsMin = 250;
 /** The first try's share of the time, so that one that hangs leaves room for another. */
 const firstShare = 2 / 3;
 
@@ -21,14 +19,15 @@ export interface RetrySources {
 export function withRetry(gateway: LlmGateway, { random, now }: RetrySources): LlmGateway {
   return {
     model: gateway.model,
-    complete: async (request, { signal, timeoutMs }) => {
+    complete: async (request, options) => {
+      const { signal, timeoutMs } = options;
       const endMs = now() + timeoutMs;
       try {
-        return await gateway.complete(request, { signal, timeoutMs: firstTryMs(timeoutMs) });
+        return await gateway.complete(request, { ...options, timeoutMs: firstTryMs(timeoutMs) });
       } catch (error) {
         const waitMs = waitBeforeRetryMs(error, endMs - now(), random());
         if (waitMs === undefined || !(await slept(waitMs, signal))) throw error;
-        return await gateway.complete(request, { signal, timeoutMs: Math.max(0, endMs - now()) });
+        return await gateway.complete(request, { ...options, timeoutMs: Math.max(0, endMs - now()) });
       }
     },
   };

@@ -70,6 +70,7 @@ export function createGenerate(deps: GenerateDeps) {
         context: assembleContext(request.context, profile, nowMs),
         n: request.n ?? defaultTips,
         tipId: () => newId(),
+        person: request.userId,
         nonce: newId().replaceAll('-', ''),
         deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
         signal: context.signal,
@@ -107,6 +108,7 @@ const degradationOf = {
   llm_bad_output: Degradation.LLM_BAD_OUTPUT,
   llm_ungrounded: Degradation.LLM_UNGROUNDED,
   feast_unavailable: Degradation.FEAST_UNAVAILABLE,
+  llm_budget: Degradation.LLM_BUDGET,
 } as const satisfies Record<DegradationName, Degradation>;
 
 const kindOf = {

@@ -7,17 +7,28 @@ export type Behaviour = (response: ServerResponse) => void;
 export interface UnrulyLlm extends AsyncDisposable {
   readonly baseUrl: string;
   /** What was asked so far. */
-  readonly requests: readonly { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: unknown }[];
+  readonly requests: readonly {
+    readonly method: string;
+    readonly url: string;
+    readonly headers: IncomingHttpHeaders;
+    readonly body: unknown;
+  }[];
+  /** How many answers are neither complete nor given up by who asked. */
+  openAnswers(): number;
 }
 
 /** Starts a server that treats each request as the next behaviour says; the last one stays. */
 export async function startUnrulyLlm(...behaviours: readonly Behaviour[]): Promise<UnrulyLlm> {
   const requests: UnrulyLlm['requests'][number][] = [];
+  let open = 0;
   const server = createServer(async (request, response) => {
+    open++;
     response.on('error', () => undefined);
+    response.on('close', () => open--);
     const chunks = await request.toArray();
     const behave = behaviours[Math.min(requests.length, behaviours.length - 1)];
     requests.push({
+      method: request.method ?? '',
       url: request.url ?? '',
       headers: request.headers,
       body: JSON.parse(Buffer.concat(chunks).toString()),
@@ -29,6 +40,7 @@ export async function startUnrulyLlm(...behaviours: readonly Behaviour[]): Promi
   return {
     baseUrl: `http://127.0.0.1:${port}/v1`,
     requests,
+    openAnswers: () => open,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -84,12 +96,24 @@ export const resets: Behaviour = (response) => {
 };
 
 /** Sends without end, as fast as it is read. */
-export const floods: Behaviour = (response) => {
-  response.writeHead(200, { 'content-type': 'application/json' });
-  const chunk = Buffer.alloc(65_536, ' ');
-  const more = () => {
-    while (!response.destroyed && response.write(chunk));
+export function floodsWith(status: number): Behaviour {
+  return (response) => {
+    response.writeHead(status, { 'content-type': 'application/json' });
+    const chunk = Buffer.alloc(65_536, ' ');
+    const more = () => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on('drain', more);
+    more();
   };
-  response.on('drain', more);
-  more();
-};
+}
+
+export const floods = floodsWith(200);
+
+/** Answers as a behaviour does, but later. */
+export function late(ms: number, behave: Behaviour): Behaviour {
+  return (response) => {
+    const timer = setTimeout(() => behave(response), ms);
+    response.on('close', () => clearTimeout(timer));
+  };
+}

@@ -118,7 +118,7 @@ export const namesOfReaction: Readonly<Record<number, ReactionName>> = {
 };
 
 /** Names of `oo.events.v1.Degradation`, by number. Zero (unspecified) has none. */
-export type DegradationName = "profile_unavailable" | "policy_fallback" | "llm_not_configured" | "llm_unavailable" | "llm_timeout" | "llm_bad_output" | "llm_ungrounded" | "feast_unavailable";
+export type DegradationName = "profile_unavailable" | "policy_fallback" | "llm_not_configured" | "llm_unavailable" | "llm_timeout" | "llm_bad_output" | "llm_ungrounded" | "feast_unavailable" | "llm_budget";
 export const namesOfDegradation: Readonly<Record<number, DegradationName>> = {
   1: "profile_unavailable",
   2: "policy_fallback",
@@ -128,4 +128,5 @@ export const namesOfDegradation: Readonly<Record<number, DegradationName>> = {
   6: "llm_bad_output",
   7: "llm_ungrounded",
   8: "feast_unavailable",
+  9: "llm_budget",
 };
