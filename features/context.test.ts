@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { PromptContextSchema, type SignalSchema } from '../gen/proto/oo/serving/v1/context_pb.ts';
 import { assembleContext, contextLimits, encodeData, type ProfileValue, shorten } from './context.ts';
+import { redact } from './redact.ts';
 import { toTimestamp } from './time.ts';
 
 const now = Date.UTC(2026, 10, 24, 13, 5); // a Tuesday, 14:05 in Amsterdam
@@ -199,19 +200,116 @@ describe('for any valid request', () => {
         locale: fc.constantFrom('', 'nl', 'ignore-previous'),
       }),
     );
-    const { titleChars: _, tipChars: __, ...budgets } = contextLimits;
+    const { titleChars: _, tipChars: __, seenTips: ___, ...budgets } = contextLimits;
     const most = Object.values(budgets).reduce((sum, each) => sum + each, 0) + 500;
     fc.assert(
       fc.property(requests, ({ shuffled, ...request }) => {
         const context = assemble(request);
         expect(assemble({ ...request, signals: shuffled })).toEqual(context);
-        expect(encodeData(context).length).toBeLessThanOrEqual(most);
+        expect(encodeData({ ...context, seenTips: [] }).length).toBeLessThanOrEqual(most);
         const hasTask = request.signals.some(({ detail }) => detail.case === 'task');
         expect(context.tasks.length > 0).toBe(hasTask);
       }),
       { numRuns: 60 },
     );
   });
+
+  it('each part keeps to its own budget, and no text is longer than it may be', () => {
+    const requests = fc.record({ signals, recentTips });
+    fc.assert(
+      fc.property(requests, (request) => {
+        const context = assemble(request);
+        for (const part of ['tasks', 'events', 'health', 'profile', 'recentTips'] as const) {
+          expect(encodeData(context[part]).length).toBeLessThanOrEqual(contextLimits[part] + 2);
+        }
+        const titles = [...context.tasks, ...context.events].map(({ title }) => title);
+        expect(titles.every((each) => [...each].length <= contextLimits.titleChars)).toBe(true);
+        expect(context.seenTips.every((each) => [...each].length <= contextLimits.tipChars)).toBe(true);
+        expect(context.recentTips.map(({ content }) => content)).toEqual(
+          context.seenTips.slice(0, context.recentTips.length).map(redact),
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('what is shown and what is left out are all there is, and nothing left out is more urgent', () => {
+    const rank = ({ isOverdue, priority }: { isOverdue?: boolean; priority?: number | undefined }) =>
+      Number(isOverdue) * 10 + (priority ?? 1);
+    fc.assert(
+      fc.property(signals, (all) => {
+        const { tasks, events, omitted } = assemble({ signals: all });
+        const given = new Map(
+          all.flatMap(({ id, detail }) => (detail.case === 'task' ? [[id, rank(detail.value)] as const] : [])),
+        );
+        expect(tasks.length + omitted.tasks).toBe(given.size);
+        const shown = tasks.map(({ id }) => given.get(id) ?? -1);
+        expect(shown).toEqual(shown.toSorted((a, b) => b - a));
+        for (const { id } of tasks) given.delete(id);
+        expect(Math.max(-1, ...given.values())).toBeLessThanOrEqual(shown.at(-1) ?? Number.POSITIVE_INFINITY);
+        const future = all.filter(
+          ({ detail }) => detail.case === 'event' && Number(detail.value.startsAt?.seconds) * 1000 > now,
+        );
+        expect(events.length + omitted.events).toBeGreaterThanOrEqual(future.length);
+        expect(events.every(({ startsInMinutes, durationMinutes }) => startsInMinutes + durationMinutes >= 0)).toBe(
+          true,
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('of values of the profile, each is told with how fresh it is', () => {
+    const name = fc.constantFrom('completion_rate_30d', 'preferred_hour', 'tip_volume_30d', 'another');
+    const status = fc.constantFrom('present' as const, 'stale' as const, 'missing' as const, 'default' as const);
+    const value = optional(fc.double({ min: 0, max: 1000, noNaN: true }));
+    const values = fc.uniqueArray(fc.record({ name, value, status }), { selector: (each) => each.name });
+    fc.assert(
+      fc.property(values, (values) => {
+        const known = values.filter(({ value, status }) => value !== undefined && status !== 'missing');
+        const { profile } = assemble({}, values);
+        expect(profile.map(({ name }) => name)).toEqual(known.map(({ name }) => name));
+        const endings = {
+          present: /[^)]$/,
+          stale: /\(not up to date\)$/,
+          default: /not known of this person\)$/,
+          missing: /^$/,
+        };
+        for (const [at, { words }] of profile.entries()) expect(words).toMatch(endings[known[at]?.status ?? 'missing']);
+      }),
+    );
+  });
+});
+
+describe('what identifies a person or opens a door', () => {
+  const secrets = ['anna@mail.example', '+31 6 12345678', 'ghp_abcdefghijklmnop', 'https://u:p@host.example'];
+  const title = `Ask ${secrets.join(' and ')} now`;
+  const signals: SignalInit[] = [
+    { id: 'anna@mail.example', detail: { case: 'task', value: { title } } },
+    { id: 'e', detail: { case: 'event', value: { title, startsAt: inHours(1) } } },
+  ];
+
+  it('is taken out of titles and tips, but not of ids, which must find their way back', () => {
+    const { tasks, events, recentTips } = assemble({ signals, recentTips: [{ content: title }] });
+    const clean = 'Ask [e-mail] and [phone] and [token] and [link] now';
+    expect(tasks).toMatchObject([{ id: 'anna@mail.example', title: clean }]);
+    expect(events).toMatchObject([{ title: clean }]);
+    expect(recentTips).toMatchObject([{ content: clean }]);
+  });
+
+  it('is taken out before a title is cut, so that no half of it is left', () => {
+    const long = `${'x'.repeat(190)} anna@mail.example`;
+    const [cut] = assemble({ signals: [task('t', { title: long })] }).tasks;
+    expect(cut?.title).toBe(`${'x'.repeat(190)} [e-mail]`);
+  });
+});
+
+it('seen tips are all that were given, also where few fit into the prompt', () => {
+  const given = Array.from({ length: 60 }, (_, at) => ({ content: `${at} ${'x'.repeat(400)}` }));
+  const { recentTips, seenTips } = assemble({ recentTips: given });
+  expect(recentTips.length).toBeLessThan(20);
+  expect(seenTips).toHaveLength(contextLimits.seenTips);
+  expect(seenTips.every((each, at) => each.startsWith(`${at} x`) && each.length === contextLimits.tipChars)).toBe(true);
 });
 
 describe('encodeData', () => {

@@ -7,6 +7,7 @@ import type {
   TaskSignal,
 } from '../gen/proto/oo/serving/v1/context_pb.ts';
 import { readMoment } from './moment.ts';
+import { redact } from './redact.ts';
 import { toMs } from './time.ts';
 
 /** One profile feature as the context needs it. */
@@ -18,7 +19,8 @@ export interface ProfileValue {
 
 /**
  * All that a tip may be written about: bounded, in an order that does not depend on the order of the request's signals,
- * and in the person's own time. Texts in it come from outside and are data.
+ * and in the person's own time. Texts in it come from outside and are data; what identifies a person or opens a door is
+ * taken out of them (`redact`), except from the ids of signals, which must find their way back.
  */
 export interface TipContext {
   readonly timeZone: string;
@@ -36,6 +38,8 @@ export interface TipContext {
   readonly profile: readonly ContextFeature[];
   /** The newest first. */
   readonly recentTips: readonly ContextTip[];
+  /** The texts of recent tips as they were, also of those that do not fit: not to be said again. No part of a prompt. */
+  readonly seenTips: readonly string[];
   /** How many there are beyond those listed. */
   readonly omitted: { readonly tasks: number; readonly events: number };
 }
@@ -85,10 +89,14 @@ export interface ContextTip {
   readonly reaction: ReactionName | 'none';
 }
 
-/** Sizes in characters of `encodeData`, so that no request can make a prompt longer than these add up to. */
+/**
+ * How many seen tips; all others are sizes in characters of `encodeData`, so that no request can make a prompt longer than these add up
+ * to.
+ */
 export const contextLimits = {
   titleChars: 200,
   tipChars: 280,
+  seenTips: 50,
   tasks: 5_000,
   events: 3_000,
   health: 600,
@@ -111,15 +119,15 @@ export function assembleContext(
   // Sorting is stable: what is equal stays in the order of its id.
   const tasks = signals
     .flatMap(({ id, detail }) => (detail.case === 'task' ? [{ id, task: detail.value }] : []))
-    .sort((a, b) => byUrgency(a.task, b.task))
-    .map(({ id, task }) => readTask(id, task, now, stamp));
+    .sort((a, b) => byUrgency(a.task, b.task));
   const events = signals
     .flatMap(({ id, detail }) => (detail.case === 'event' ? [{ id, event: detail.value }] : []))
     .filter(({ event }) => toInstant(event.startsAt) + event.durationMinutes * 60_000 > now)
-    .sort((a, b) => toInstant(a.event.startsAt) - toInstant(b.event.startsAt))
-    .map(({ id, event }) => readEvent(id, event, now, stamp));
-  const shownTasks = takeWithin(contextLimits.tasks, tasks);
-  const shownEvents = takeWithin(contextLimits.events, events);
+    .sort((a, b) => toInstant(a.event.startsAt) - toInstant(b.event.startsAt));
+  const health = signals.flatMap(({ id, detail }) => (detail.case === 'health' ? [{ id, health: detail.value }] : []));
+  const shownTasks = takeWithin(contextLimits.tasks, tasks, ({ id, task }) => readTask(id, task, now, stamp));
+  const shownEvents = takeWithin(contextLimits.events, events, ({ id, event }) => readEvent(id, event, now, stamp));
+  const recentTips = (request?.recentTips ?? []).slice(0, contextLimits.seenTips);
 
   return {
     timeZone,
@@ -128,12 +136,10 @@ export function assembleContext(
     locale: request?.locale || 'en',
     tasks: shownTasks,
     events: shownEvents,
-    health: takeWithin(
-      contextLimits.health,
-      signals.flatMap(({ id, detail }) => (detail.case === 'health' ? [readHealth(id, detail.value)] : [])),
-    ),
-    profile: takeWithin(contextLimits.profile, profile.flatMap(readFeature)),
-    recentTips: takeWithin(contextLimits.recentTips, (request?.recentTips ?? []).map(readTip)),
+    health: takeWithin(contextLimits.health, health, readHealth),
+    profile: takeWithin(contextLimits.profile, profile.filter(isKnown), readFeature),
+    recentTips: takeWithin(contextLimits.recentTips, recentTips, readTip),
+    seenTips: recentTips.map(({ content }) => shorten(content, contextLimits.tipChars)),
     omitted: { tasks: tasks.length - shownTasks.length, events: events.length - shownEvents.length },
   };
 }
@@ -161,7 +167,7 @@ function readTask(id: string, task: TaskSignal, now: number, stamp: Stamp): Cont
   const due = task.dueAt && toInstant(task.dueAt);
   return {
     id,
-    title: shorten(task.title, contextLimits.titleChars),
+    title: shorten(redact(task.title), contextLimits.titleChars),
     overdue: task.isOverdue,
     priority: task.priority ?? 1,
     ageDays: Math.round(task.ageDays * 10) / 10,
@@ -174,21 +180,29 @@ function readEvent(id: string, event: EventSignal, now: number, stamp: Stamp): C
   const startsMs = toInstant(event.startsAt);
   return {
     id,
-    title: shorten(event.title, contextLimits.titleChars),
+    title: shorten(redact(event.title), contextLimits.titleChars),
     starts: stamp(startsMs),
     startsInMinutes: Math.round((startsMs - now) / 60_000),
     durationMinutes: event.durationMinutes,
   };
 }
 
-function readHealth(id: string, health: HealthSignal): ContextHealth {
+function readHealth({ id, health }: { readonly id: string; readonly health: HealthSignal }): ContextHealth {
   const { steps, sleepMinutes, activeMinutes, restingHeartRateBpm } = health;
   return { id, steps, sleepMinutes, activeMinutes, restingHeartRateBpm };
 }
 
-function readFeature({ name, value, status }: ProfileValue): ContextFeature[] {
-  if (value === undefined || status === 'missing') return [];
-  return [{ name, value, words: inWords(name, value) + freshness[status] }];
+interface KnownValue extends ProfileValue {
+  readonly value: number;
+  readonly status: keyof typeof freshness;
+}
+
+function isKnown(feature: ProfileValue): feature is KnownValue {
+  return feature.value !== undefined && feature.status !== 'missing';
+}
+
+function readFeature({ name, value, status }: KnownValue): ContextFeature {
+  return { name, value, words: inWords(name, value) + freshness[status] };
 }
 
 const freshness = {
@@ -215,7 +229,7 @@ function inWords(name: string, value: number): string {
 }
 
 function readTip({ content, reaction }: RecentTip): ContextTip {
-  return { content: shorten(content, contextLimits.tipChars), reaction: namesOfReaction[reaction] ?? 'none' };
+  return { content: shorten(redact(content), contextLimits.tipChars), reaction: namesOfReaction[reaction] ?? 'none' };
 }
 
 /** Overdue, then priority, then the nearest due date, then age. */
@@ -232,14 +246,24 @@ function dueMs(task: TaskSignal): number {
   return task.dueAt ? toInstant(task.dueAt) : Number.MAX_SAFE_INTEGER;
 }
 
-/** As many of the first items as fit, so that nothing less urgent takes the place of something longer. */
-function takeWithin<Item>(maxChars: number, items: readonly Item[]): readonly Item[] {
+/**
+ * As many of the first items as fit, so that nothing less urgent takes the place of something longer. Those that cannot fit
+ * any more are not even read: the work is bounded as the prompt is.
+ */
+function takeWithin<Source, Item>(
+  maxChars: number,
+  sources: readonly Source[],
+  read: (source: Source) => Item,
+): readonly Item[] {
+  const taken: Item[] = [];
   let chars = 0;
-  const end = items.findIndex((item) => {
+  for (const source of sources) {
+    const item = read(source);
     chars += encodeData(item).length + 1; // and a comma
-    return chars > maxChars;
-  });
-  return end < 0 ? items : items.slice(0, end);
+    if (chars > maxChars) break;
+    taken.push(item);
+  }
+  return taken;
 }
 
 type Stamp = (instantMs: number) => string;

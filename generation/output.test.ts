@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { grounded } from './grounding.ts';
 import { outputSchema, parseOutput, type TipDraft, withoutRepeats } from './output.ts';
 
 const tip = (over: Record<string, unknown> = {}) => ({
@@ -52,6 +51,18 @@ describe('parseOutput', () => {
   it('makes one clean line of a text', () => {
     const [written] = parseOutput(answer(tip({ content: ' Call \n\tthe\u0000 dentist\ud800. ' })), 3) ?? [];
     expect(written?.content).toBe('Call the dentist\ufffd.');
+  });
+
+  it.each([
+    ['of direction', 'Call \u202ethe\u202c \u2066dentist\u2069.', 'Call the dentist.'],
+    ['of no width', 'Ca\u200bll the\ufeff den\u00adtist.', 'Call the dentist.'],
+    ['of hidden text', 'Call the dentist.\u{e0041}\u{e0042}', 'Call the dentist.'],
+  ])('takes out marks %s', (_, content, expected) => {
+    expect(parseOutput(answer(tip({ content })), 3)?.[0]?.content).toBe(expected);
+  });
+
+  it.each(['می\u200cخواهم', '👩\u200d👧 go', 'क्\u200dष is'])('leaves joiners, with which %s is written', (content) => {
+    expect(parseOutput(answer(tip({ content })), 3)?.[0]?.content).toBe(content);
   });
 
   it('keeps the first of repeated tips, and at most n', () => {
@@ -115,18 +126,5 @@ describe('withoutRepeats', () => {
     ['!!!', '???', 2],
   ])('"%s" and "%s" are %d', (a, b, count) => {
     expect(withoutRepeats([draft(a), draft(b)])).toHaveLength(count);
-  });
-});
-
-describe('grounded', () => {
-  const known = new Set(['t1', 'e1']);
-  it.each([
-    ['one that cites what exists', ['t1', 'e1'], true],
-    ['one that cites nothing', [], true],
-    ['one that cites what does not exist', ['t2'], false],
-    ['one that does so only in part', ['t1', 't2'], false],
-    ['one that cites carelessly', ['T1'], false],
-  ])('%s: %j stays: %s', (_, ids, stays) => {
-    expect(grounded([draft('Rest.', ids)], known)).toHaveLength(stays ? 1 : 0);
   });
 });

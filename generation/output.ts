@@ -65,11 +65,18 @@ export function gist(content: string): string {
   return words.join(' ').trim() || content;
 }
 
-/** One line of well-formed text without control characters. */
+/** One line of well-formed text without control characters, and without those that hide or turn around what is read. */
 export function toLine(text: string): string {
-  const words = text.toWellFormed().split(/[\s\p{Cc}]+/u);
+  const words = text
+    .toWellFormed()
+    .replace(unseen, '')
+    .split(/[\s\p{Cc}]+/u);
   return words.join(' ').trim();
 }
+
+/** Marks of direction, zero-width spaces, tags and the like. The joiners stay: Persian, Hindi and emoji are written with them. */
+const unseen =
+  /\u034f|\u17b4|\u17b5|[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
 function toDraft({ content, kind, rationale, signal_ids, confidence }: z.infer<typeof tip>): TipDraft {
   const draft = { content, kind, rationale: rationale ?? '', signalIds: [...new Set(signal_ids)] };

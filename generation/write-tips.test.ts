@@ -90,6 +90,7 @@ describe('with a model that behaves', () => {
       completionTokens: 54,
       degradations: [],
       failure: undefined,
+      dropped: {},
     });
   });
 
@@ -128,7 +129,12 @@ describe('with a model that behaves', () => {
     await using llm = await startUnrulyLlm(says(answer(tip('Open the form.'), tip('Call Bob.', ['t1', 'bob']))));
     const { tips, ...rest } = await writeTips(request(), { gateway: await gatewayTo(llm.baseUrl) });
     expect(tips.map(({ id, content }) => [id, content])).toEqual([['tip-0', 'Open the form.']]);
-    expect(rest).toMatchObject({ promptVersion: 'v1', model: 'unruly-1', degradations: ['llm_ungrounded'] });
+    expect(rest).toMatchObject({
+      promptVersion: 'v1',
+      model: 'unruly-1',
+      degradations: ['llm_ungrounded'],
+      dropped: { ungrounded: 1 },
+    });
   });
 });
 

@@ -1,10 +1,10 @@
 import type { TipContext } from '../features/context.ts';
 import type { DegradationName, TipSourceName } from '../gen/proto/oo/contract.ts';
 import { contentHash } from '../platform/content-hash.ts';
+import { type AcceptedTips, acceptTips, type DroppedTips } from './accept-tips.ts';
 import { fallbackTips } from './fallback.ts';
 import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, within } from './gateway/gateway.ts';
-import { grounded, signalIds } from './grounding.ts';
-import { outputSchema, outputSchemaName, parseOutput, type TipDraft } from './output.ts';
+import { outputSchema, outputSchemaName, parseOutput, type TipDraft, tipsMax } from './output.ts';
 import type { ModelPrompt, Prompt, TemplatePrompt } from './prompts/prompt.ts';
 import { render } from './prompts/template.ts';
 import { promptView } from './prompts/view.ts';
@@ -65,6 +65,8 @@ export interface WrittenTips {
   readonly degradations: readonly GenerateDegradation[];
   /** Why no model wrote them, for the log: without any text of prompt or answer. */
   readonly failure: string | undefined;
+  /** How many of the model's tips were not accepted, by reason. */
+  readonly dropped: DroppedTips;
 }
 
 /**
@@ -93,8 +95,8 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
 
   const askedModel = answer.askedModel ?? gateway.model;
   const spent = { askedModel, promptTokens: answer.promptTokens, completionTokens: answer.completionTokens };
-  const outcome = checkAnswer(answer, request);
-  if (!outcome.tips) return writeTemplates(request, request.fallbackPrompt, { ...spent, ...outcome });
+  const outcome = checkAnswer(answer, prompt, request);
+  if (!outcome.tips?.length) return writeTemplates(request, request.fallbackPrompt, { ...spent, ...outcome });
   return {
     ...nothingWritten,
     ...spent,
@@ -104,6 +106,7 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
     promptHash: prompt.hash,
     requestedPromptVersion: prompt.version,
     degradations: outcome.degradation ? [outcome.degradation] : [],
+    dropped: outcome.dropped ?? {},
   };
 }
 
@@ -152,25 +155,25 @@ const degradationOf: Readonly<Record<LlmErrorKind, GenerateDegradation>> = {
   budget: 'llm_budget',
 };
 
-interface Outcome {
-  /** Undefined: none of the answer can be used. */
-  readonly tips?: readonly TipDraft[];
-  readonly degradation?: GenerateDegradation;
-  readonly failure?: string;
-}
+type Outcome = Partial<AcceptedTips> & Pick<Spent, 'degradation'>;
 
-function checkAnswer({ text }: LlmAnswer, { context, n }: WriteTipsRequest): Outcome {
-  const written = parseOutput(text, n);
+function checkAnswer({ text }: LlmAnswer, prompt: ModelPrompt, { context, n, nonce }: WriteTipsRequest): Outcome {
+  const written = parseOutput(text, tipsMax);
   if (!written) return { degradation: 'llm_bad_output', failure: 'The tips were not of the agreed form.' };
-  const tips = grounded(written, signalIds(context));
-  if (tips.length === written.length) return { tips };
-  if (tips.length > 0) return { tips, degradation: 'llm_ungrounded' };
-  return { degradation: 'llm_ungrounded', failure: 'Every tip cited signals that do not exist.' };
+  return acceptTips(written, context, { n, nonce, promptText: `${prompt.system}\n${prompt.user}` });
 }
 
-const nothingWritten = { model: '', askedModel: '', promptTokens: 0, completionTokens: 0, failure: undefined };
+const nothingWritten = {
+  model: '',
+  askedModel: '',
+  promptTokens: 0,
+  completionTokens: 0,
+  failure: undefined,
+  dropped: {},
+};
 
 interface Spent {
+  readonly dropped?: DroppedTips;
   readonly degradation?: GenerateDegradation;
   readonly failure?: string;
   readonly askedModel?: string;

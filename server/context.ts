@@ -76,6 +76,7 @@ export async function createContext(
     metrics,
     countSkew: metrics.countSkew,
     countDecision: metrics.countDecision,
+    countGeneration: metrics.countGeneration,
     deadLetterStore: createDeadLetterStore(database),
     erasureStore: createErasureStore(database),
     experimentStore,

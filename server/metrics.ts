@@ -3,6 +3,7 @@ import { Counter, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../experiments/decide.ts';
 import type { Profile } from '../features/profile.ts';
 import type { LlmCall } from '../generation/gateway/with-meter.ts';
+import type { WrittenTips } from '../generation/write-tips.ts';
 
 /** What a server counts, for whoever scrapes it. Each server has its own. */
 export interface Metrics {
@@ -16,6 +17,8 @@ export interface Metrics {
   countDecision(decision: Pick<Decision, 'policy' | 'failure'>): void;
   /** Counts attempts at language models: how they ended, how long they took, what they cost. */
   countLlmCall(call: LlmCall): void;
+  /** Counts by which prompt version tips were written, in which ways they are weaker than asked for, and what was dropped. */
+  countGeneration(written: Pick<WrittenTips, 'promptVersion' | 'degradations' | 'dropped'>): void;
 }
 
 export type SkewResult = 'equal' | 'different' | 'only_caller' | 'only_store';
@@ -47,6 +50,18 @@ export function createMetrics(): Metrics {
     help: 'Time to answer a call, or to begin answering with a stream, by method and code',
     labelNames: ['method', 'code'],
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  const generations = new Counter({
+    name: 'oo_generations_total',
+    help: 'Answers of Generate by the prompt version that wrote them and how they are weaker than asked for, none otherwise',
+    labelNames: ['prompt_version', 'degradation'],
+    registers,
+  });
+  const dropped = new Counter({
+    name: 'oo_tips_dropped_total',
+    help: 'Tips of language models that nobody was shown, by why',
+    labelNames: ['prompt_version', 'reason'],
     registers,
   });
   const llmLabels = ['upstream', 'model'] as const;
@@ -99,6 +114,10 @@ export function createMetrics(): Metrics {
     },
     countDecision({ policy, failure }) {
       decisions.inc({ policy: policy.name, failure: failureName(failure) });
+    },
+    countGeneration({ promptVersion: prompt_version, degradations, dropped: counts }) {
+      generations.inc({ prompt_version, degradation: degradations[0] ?? 'none' });
+      for (const [reason, count] of Object.entries(counts)) dropped.inc({ prompt_version, reason }, count);
     },
     countLlmCall({ upstream, model, outcome, ms, promptTokens, completionTokens, microdollars }) {
       const labels = { upstream, model };

@@ -194,6 +194,8 @@ describe('a Generate', () => {
     const labels = `upstream="${new URL(llm.baseUrl).host}",model="m"`;
     expect(metrics).toContain(`oo_llm_calls_total{${labels},outcome="answered"} ${asked + 1}`);
     expect(metrics).toContain(`oo_llm_calls_total{${labels},outcome="budget"} 2`);
+    expect(metrics).toMatch(/oo_generations_total\{prompt_version="v1",degradation="none"\} [1-9]/);
+    expect(metrics).toMatch(/oo_generations_total\{prompt_version="fallback",degradation="llm_budget"\} 2/);
     expect(metrics).toContain(`oo_llm_tokens_total{${labels},direction="prompt"} ${321 * (asked + 1)}`);
     expect(metrics).toContain(`oo_llm_cost_microdollars_total{${labels}} ${375 * (asked + 1)}`);
     expect(metrics).toContain(`oo_llm_call_duration_seconds_count{${labels}} ${asked + 3}`);

@@ -2,7 +2,8 @@ import { encodeData, type TipContext } from '../../features/context.ts';
 
 /**
  * Raise it with any change of what a view holds, and give the changed prompts new versions: it is part of their hashes,
- * as the same text over another view is another prompt.
+ * as the same text over another view is another prompt. The view is which things are in it and how they are written; what a
+ * person's titles say, and so also what is taken out of them before (`redact`), is what it is a view of.
  */
 export const promptViewVersion = 1;
 

@@ -35,6 +35,8 @@ export interface GenerateDeps {
   readonly experiments: ExperimentSource;
   /** Undefined: no language model is configured. */
   readonly gateway: LlmGateway | undefined;
+  /** Gets all tips that were written, once. */
+  readonly countGeneration: (written: WrittenTips) => void;
   readonly clock: Clock;
   readonly newId: () => string;
   readonly log: Log;
@@ -45,7 +47,7 @@ const defaultTips = 3;
 /** Writes tips, logs what wrote them, and only then answers. */
 export function createGenerate(deps: GenerateDeps) {
   const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments } = deps;
-  const { gateway, clock, newId, log } = deps;
+  const { gateway, countGeneration, clock, newId, log } = deps;
 
   return async (
     request: GenerateRequest,
@@ -77,6 +79,7 @@ export function createGenerate(deps: GenerateDeps) {
       },
       { gateway },
     );
+    countGeneration(written);
     if (written.failure) log.warn({ generationId, failure: written.failure }, 'templates wrote the tips');
 
     const degradations = degradationsOf(written, {
