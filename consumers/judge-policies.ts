@@ -13,6 +13,8 @@ export interface JudgePoliciesDeps {
   /** Of this build. */
   readonly policies: ReadonlyMap<string, Policy>;
   readonly limits?: GateLimits;
+  /** What was judged less than this long ago, at the step where it stands, is not judged again. Default: nothing. */
+  readonly freshMs?: number;
 }
 
 /**
@@ -21,12 +23,20 @@ export interface JudgePoliciesDeps {
  * looks. Several processes may do it at once.
  */
 export async function judgePolicies(
-  { database, policies, limits = gateLimits }: JudgePoliciesDeps,
+  { database, policies, limits = gateLimits, freshMs = 0 }: JudgePoliciesDeps,
   nowMs: number,
 ): Promise<readonly Verdict[]> {
   const store = createRolloutStore(database);
   const { active, canary, shadows } = servingOf(foldRollouts((await store.readSteps(0)) ?? []));
-  const candidates = [...shadows, ...(canary ? [canary] : [])].filter((each) => isHere(each, policies));
+  const judged = await store.readVerdicts();
+  const isFresh = (standing: Standing) =>
+    judged.some(
+      ({ subject, step, judgedAtMs }) =>
+        subject === subjectName(standing) && step === standing.number && nowMs - judgedAtMs < freshMs,
+    );
+  const candidates = [...shadows, ...(canary ? [canary] : [])].filter(
+    (each) => isHere(each, policies) && !isFresh(each),
+  );
   if (!active) return [];
   const verdicts: Verdict[] = [];
   for (const standing of candidates) {
@@ -42,8 +52,9 @@ export async function judgePolicies(
   return verdicts;
 }
 
+/** Soon after each step, and every ten minutes from then on, by one of all processes. */
 export function createGateChore(deps: JudgePoliciesDeps): Chore {
-  return { name: 'gate', everyMs: 600_000, run: (nowMs) => judgePolicies(deps, nowMs) };
+  return { name: 'gate', everyMs: 30_000, run: (nowMs) => judgePolicies({ ...deps, freshMs: 600_000 }, nowMs) };
 }
 
 const isHere = ({ policy, version }: Standing, policies: ReadonlyMap<string, Policy>): boolean =>

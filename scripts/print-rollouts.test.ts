@@ -132,7 +132,7 @@ describe('what comes next', () => {
       'canary 5 % since 2026-11-22 06:00 UTC (30 hours), by step 7',
       '(!) went on against the gate: “we learn”',
       'is not in the build of this server, so it goes no further',
-      'the gate was not asked yet; the consumers do so every ten minutes for whatever is in the shadow or a canary',
+      'the gate was not asked yet; the consumers do so within half a minute of a step',
     ]);
   });
 });

@@ -83,9 +83,7 @@ export function standingLines(policy: PolicyStanding, nowMs: number): readonly s
     since ? `${place} since ${sinceWords(timestampMs(since), nowMs)}, by step ${number}` : place,
     ...overrides.map((reason) => `(!) went on against the gate: “${clean(reason)}”`),
     ...(servedHere ? [nextWords(policy, nowMs)] : ['is not in the build of this server, so it goes no further']),
-    ...(isJudged && !verdict
-      ? ['the gate was not asked yet; the consumers do so every ten minutes for whatever is in the shadow or a canary']
-      : []),
+    ...(isJudged && !verdict ? ['the gate was not asked yet; the consumers do so within half a minute of a step'] : []),
   ];
 }
 

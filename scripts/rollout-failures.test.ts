@@ -26,7 +26,7 @@ const refusedAs = (kind: 'advance' | 'back' | 'retire', where?: Refused['standin
 };
 
 describe('a refusal', () => {
-  const asks = 'The gate is asked every ten minutes about whatever is in the shadow or a canary; do the consumers run?';
+  const asks = 'The gate is asked soon after each step, and every ten minutes; do the consumers run?';
   const { SHADOW, CANARY, ACTIVE, RETIRED } = RolloutStage;
 
   it.each<[RefusalReason, Refused, string]>([

@@ -89,8 +89,7 @@ const argumentOf = (field: string): string => fieldArguments[field] ?? field;
 
 type Hint = (refused: Refused) => string | undefined;
 
-const asksAgain =
-  'The gate is asked every ten minutes about whatever is in the shadow or a canary; do the consumers run?';
+const asksAgain = 'The gate is asked soon after each step, and every ten minutes; do the consumers run?';
 
 /** What to do now. */
 const hints: Readonly<Record<RefusalReason, Hint | undefined>> = {

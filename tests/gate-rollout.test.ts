@@ -130,8 +130,8 @@ async function startWorld(active: Policy) {
         60_000,
       );
     },
-    async judge() {
-      const verdicts = await judgePolicies({ database, policies }, nowMs);
+    async judge(freshMs = 0) {
+      const verdicts = await judgePolicies({ database, policies, freshMs }, nowMs);
       return verdicts[0];
     },
     async [Symbol.asyncDispose]() {
@@ -206,6 +206,7 @@ describe('a policy of which too little is known', () => {
     await world.live({ people: 40, tips: 2, days: 10 });
     await world.shadow(egreedyV2, 80);
     const verdict = await world.judge();
+    expect(await world.judge(1)).toBeUndefined(); // it was, just now
     expect(verdict).toMatchObject({ status: 'INSUFFICIENT' });
     expect(Object.values(statuses(verdict))).not.toContain('FAIL');
     expect(await refusalOf(world.step(egreedyV2, RolloutStage.CANARY, toCanary))).toBe('VERDICT_BLOCKS');
