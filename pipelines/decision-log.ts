@@ -9,7 +9,7 @@ import type { Skip } from '../experiments/shadow.ts';
 import { ofLogged } from '../experiments/statistics.ts';
 import { firstVectorVersion, vectorNames, vectorVersion } from '../features/vector.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
-import type { Database } from '../platform/database.ts';
+import { atOneInstant, type Database } from '../platform/database.ts';
 import type { CandidatesLine } from './bandit-log.ts';
 
 /** One of our own decisions, as a line of a log of bandit feedback. Names nobody: people are numbered. */
@@ -34,22 +34,12 @@ export interface DecisionLog {
 }
 
 /** Gives `work` the decisions that there are at this instant. Whatever comes in meanwhile is not among them. */
-export async function withDecisionLog<Result>(
+export function withDecisionLog<Result>(
   database: Database,
   policy: Policy | undefined,
   work: (log: DecisionLog) => Promise<Result>,
 ): Promise<Result> {
-  const client = await database.connect();
-  try {
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const result = await work(decisionLog(client, policy));
-    await client.query('COMMIT');
-    client.release();
-    return result;
-  } catch (error) {
-    client.release(true); // whatever state it is in: a closed connection is rolled back
-    throw error;
-  }
+  return atOneInstant(database, (client) => work(decisionLog(client, policy)));
 }
 
 function decisionLog(client: Pick<Database, 'query'>, policy: Policy | undefined): DecisionLog {

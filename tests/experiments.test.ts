@@ -1,18 +1,18 @@
 // Experiments as data: put in force by an operator, followed by every replica.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
+import { type Client, Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createExperimentStore } from '../experiments/experiment-store.ts';
 import { createErasureStore } from '../features/erasure-store.ts';
-import { BadRequestSchema, ErrorInfoSchema } from '../gen/proto/google/rpc/error_details_pb.ts';
 import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { openDatabase } from '../platform/database.ts';
 import { newId } from '../platform/ids.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followExperiments } from '../server/follow-experiments.ts';
+import { failureOf } from './_util/failure-of.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
 
 const adminOf = (baseUrl: string) =>
@@ -47,17 +47,6 @@ async function put(
 ) {
   const { current } = await operator.listExperiments({});
   return operator.putExperiments({ definitionsJson, expectedPreviousId: current?.id ?? 0, ...by, ...more });
-}
-
-async function failureOf(call: Promise<unknown>) {
-  const error = await call.then(() => new ConnectError('answered', Code.Unknown), ConnectError.from);
-  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
-  return {
-    code: error.code,
-    reason: error.findDetails(ErrorInfoSchema)[0]?.reason,
-    fields: violations.map(({ field }) => field),
-    description: violations[0]?.description,
-  };
 }
 
 describe('experiments that are put in force', () => {

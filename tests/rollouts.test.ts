@@ -1,7 +1,7 @@
 // Which policy decides about people: a log of steps, taken by operators, followed by every replica.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canaryArm } from '../experiments/canary.ts';
@@ -12,7 +12,6 @@ import { linUcb } from '../experiments/policies/linucb-v1.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import { random } from '../experiments/policies/random.ts';
 import { softmax } from '../experiments/policies/softmax.ts';
-import { BadRequestSchema, ErrorInfoSchema } from '../gen/proto/google/rpc/error_details_pb.ts';
 import { AdminService, GateStatus, RolloutStage } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
@@ -20,6 +19,7 @@ import { foldRollouts, type RolloutStep, servingOf, standingOf, subjectName } fr
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followRollouts } from '../server/follow-rollouts.ts';
+import { failureOf } from './_util/failure-of.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
 import { takeSteps, wayTo } from './_util/rollouts.ts';
 import { createTestDatabase } from './_util/servers.ts';
@@ -30,16 +30,6 @@ const dayMs = 86_400_000;
 
 const adminOf = (baseUrl: string) =>
   createClient(AdminService, createGrpcTransport({ baseUrl, defaultTimeoutMs: 10_000 }));
-
-async function failureOf(call: Promise<unknown>) {
-  const error = await call.then(() => new ConnectError('answered', Code.Unknown), ConnectError.from);
-  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
-  return {
-    code: error.code,
-    reason: error.findDetails(ErrorInfoSchema)[0]?.reason,
-    field: violations[0]?.field,
-  };
-}
 
 /** Two replicas on a database on which one policy decides about everybody. */
 async function startTwo() {
@@ -133,8 +123,8 @@ describe('the way to people, by RPC', () => {
     expect(shadow).toMatchObject({ fromStage: RolloutStage.REGISTERED, expectedDivergence: 'it explores more' });
     await say(loop.database, softmax, 'PASS');
     const toCanary = { trafficPercent: 1 };
-    expect(await failureOf(advance('softmax', RolloutStage.CANARY, toCanary))).toEqual({
-      ...{ code: Code.FailedPrecondition, reason: 'SHADOW_TOO_SHORT', field: 'to_stage' },
+    expect(await failureOf(advance('softmax', RolloutStage.CANARY, toCanary))).toMatchObject({
+      ...{ code: Code.FailedPrecondition, reason: 'SHADOW_TOO_SHORT', fields: ['to_stage'] },
     });
     const overridden = { ...toCanary, overrideReason: 'the board asked' };
     await say(loop.database, softmax, 'FAIL');
@@ -168,10 +158,10 @@ describe('the way to people, by RPC', () => {
     await takeSteps(loop.database, linUcb, ['registered', 'shadow'], startMs);
     const to = { trafficPercent: 1 };
     const step = () => advance('linucb-v1', RolloutStage.CANARY, to);
-    expect(await failureOf(step())).toMatchObject({ reason: 'VERDICT_MISSING', field: 'policy' });
+    expect(await failureOf(step())).toMatchObject({ reason: 'VERDICT_MISSING', fields: ['policy'] });
     for (const status of ['FAIL', 'INSUFFICIENT'] as const) {
       await say(loop.database, linUcb, status);
-      expect(await failureOf(step())).toMatchObject({ reason: 'VERDICT_BLOCKS', field: 'policy' });
+      expect(await failureOf(step())).toMatchObject({ reason: 'VERDICT_BLOCKS', fields: ['policy'] });
     }
     const [taken] = await advance('linucb-v1', RolloutStage.CANARY, { ...to, overrideReason: 'few people use it' });
     expect(taken).toMatchObject({ overrideReason: 'few people use it', trafficPercent: 1 });
@@ -188,30 +178,30 @@ describe('the way to people, by RPC', () => {
   });
 
   it.each<[string, object, object]>([
-    ['a policy that there is not', { policy: 'best' }, { code: Code.InvalidArgument, field: 'policy' }],
-    ['no policy', { policy: '' }, { code: Code.InvalidArgument, field: 'policy' }],
-    ['no actor', { actor: '' }, { code: Code.InvalidArgument, field: 'actor' }],
-    ['a blank actor', { actor: ' ' }, { code: Code.FailedPrecondition, reason: 'ACTOR_MISSING', field: 'actor' }],
-    ['no reason', { reason: '' }, { code: Code.InvalidArgument, field: 'reason' }],
-    ['what no database holds', { reason: 'a\0b' }, { code: Code.InvalidArgument, field: 'reason' }],
-    ['no stage', { toStage: 0 }, { code: Code.InvalidArgument, field: 'to_stage' }],
-    ['a stage for RollBack', { toStage: 6 }, { code: Code.InvalidArgument, field: 'to_stage' }],
-    ['a stage that there is not', { toStage: 99 }, { code: Code.InvalidArgument, field: 'to_stage' }],
+    ['a policy that there is not', { policy: 'best' }, { code: Code.InvalidArgument, fields: ['policy'] }],
+    ['no policy', { policy: '' }, { code: Code.InvalidArgument, fields: ['policy'] }],
+    ['no actor', { actor: '' }, { code: Code.InvalidArgument, fields: ['actor'] }],
+    ['a blank actor', { actor: ' ' }, { code: Code.FailedPrecondition, reason: 'ACTOR_MISSING', fields: ['actor'] }],
+    ['no reason', { reason: '' }, { code: Code.InvalidArgument, fields: ['reason'] }],
+    ['what no database holds', { reason: 'a\0b' }, { code: Code.InvalidArgument, fields: ['reason'] }],
+    ['no stage', { toStage: 0 }, { code: Code.InvalidArgument, fields: ['to_stage'] }],
+    ['a stage for RollBack', { toStage: 6 }, { code: Code.InvalidArgument, fields: ['to_stage'] }],
+    ['a stage that there is not', { toStage: 99 }, { code: Code.InvalidArgument, fields: ['to_stage'] }],
     [
       'a stage too far',
       { toStage: RolloutStage.ACTIVE },
-      { code: Code.FailedPrecondition, reason: 'ILLEGAL_TRANSITION', field: 'to_stage' },
+      { code: Code.FailedPrecondition, reason: 'ILLEGAL_TRANSITION', fields: ['to_stage'] },
     ],
-    ['more than all', { trafficPercent: 101 }, { code: Code.InvalidArgument, field: 'traffic_percent' }],
+    ['more than all', { trafficPercent: 101 }, { code: Code.InvalidArgument, fields: ['traffic_percent'] }],
     [
       'another last step',
       { expectedPreviousNumber: 1 },
-      { code: Code.FailedPrecondition, reason: 'CHANGED_MEANWHILE', field: 'expected_previous_number' },
+      { code: Code.FailedPrecondition, reason: 'CHANGED_MEANWHILE', fields: ['expected_previous_number'] },
     ],
     [
       'an override that is not needed',
       { overrideReason: 'why not' },
-      { code: Code.FailedPrecondition, reason: 'OVERRIDE_WITHOUT_NEED', field: 'override_reason' },
+      { code: Code.FailedPrecondition, reason: 'OVERRIDE_WITHOUT_NEED', fields: ['override_reason'] },
     ],
   ])('refuses %s, and changes nothing', async (_, wrong, expected) => {
     const { lastNumber } = await two.operator.listPolicies({});
@@ -224,7 +214,7 @@ describe('the way to people, by RPC', () => {
     const { operator } = two;
     expect(await failureOf(operator.rollBack({ policy: 'best', ...by }))).toMatchObject({
       code: Code.InvalidArgument,
-      field: 'policy',
+      fields: ['policy'],
     });
     expect(await failureOf(operator.rollBack({ policy: 'softmax', ...by }))).toMatchObject({
       reason: 'ILLEGAL_TRANSITION',
@@ -240,7 +230,7 @@ describe('the way to people, by RPC', () => {
     const old = { policyVersion: 'old' };
     expect(await failureOf(advance('softmax', RolloutStage.SHADOW, old))).toMatchObject({
       code: Code.InvalidArgument,
-      field: 'policy_version',
+      fields: ['policy_version'],
     });
     expect(await advance('softmax', RolloutStage.RETIRED, old)).toMatchObject([{ policyVersion: 'old' }]);
     const { policies: all } = await operator.listPolicies({});
@@ -278,7 +268,7 @@ describe('the way to people, by RPC', () => {
     const { ROLLED_BACK, CANARY, SHADOW, REGISTERED } = RolloutStage;
     expect(own.rollouts.map(({ toStage }) => toStage)).toEqual([ROLLED_BACK, CANARY, SHADOW, REGISTERED]);
     expect(await failureOf(operator.listRollouts({ page: { pageToken: 'c2V0LzE' } }))).toMatchObject({
-      field: 'page.page_token',
+      fields: ['page.page_token'],
     });
   });
 
@@ -383,7 +373,7 @@ describe('every replica', () => {
     const put = { definitionsJson: JSON.stringify({ experiments: [experiment] }), ...by };
     expect(await failureOf(operator.putExperiments(put))).toMatchObject({
       code: Code.InvalidArgument,
-      field: 'definitions_json.experiments[0].arms[1].policy',
+      fields: ['definitions_json.experiments[0].arms[1].policy'],
     });
     await takeSteps(loop.database, softmax, wayTo('canary 1'));
     await waitFor('the server to follow', () =>
