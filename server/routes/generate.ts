@@ -16,7 +16,7 @@ import {
 } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { LlmGateway } from '../../generation/gateway/gateway.ts';
 import { type PromptRegistry, resolvePrompt } from '../../generation/prompts/registry.ts';
-import { type WrittenTips, writeTips } from '../../generation/write-tips.ts';
+import { type WriteTipsRequest, type WrittenTips, writeTips } from '../../generation/write-tips.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
@@ -24,6 +24,7 @@ import { createEnvelope, hashRequest } from '../envelope.ts';
 import { toLoggedExperiments } from '../logged-experiments.ts';
 import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from '../read-person.ts';
+import { traceGeneration } from '../trace-generation.ts';
 
 export interface GenerateDeps {
   readonly readPerson: PersonReader;
@@ -65,19 +66,19 @@ export function createGenerate(deps: GenerateDeps) {
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, nowMs);
 
-    const written = await writeTips(
-      {
-        prompt,
-        fallbackPrompt: prompts.fallback,
-        context: assembleContext(request.context, profile, nowMs),
-        n: request.n ?? defaultTips,
-        tipId: () => newId(),
-        person: request.userId,
-        nonce: newId().replaceAll('-', ''),
-        deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
-        signal: context.signal,
-      },
-      { gateway },
+    const asked: WriteTipsRequest = {
+      prompt,
+      fallbackPrompt: prompts.fallback,
+      context: assembleContext(request.context, profile, nowMs),
+      n: request.n ?? defaultTips,
+      tipId: () => newId(),
+      person: request.userId,
+      nonce: newId().replaceAll('-', ''),
+      deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
+      signal: context.signal,
+    };
+    const written = await traceGeneration(context.requestHeader, { prompt, model: gateway?.model }, () =>
+      writeTips(asked, { gateway }),
     );
     countGeneration(written);
     if (written.failure) log.warn({ generationId, failure: written.failure }, 'templates wrote the tips');
