@@ -5,13 +5,18 @@ import { namesOfDegradation, namesOfReaction, namesOfTipKind, namesOfTipSource }
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { TipFeedback } from '../gen/proto/oo/events/v1/feedback_pb.ts';
+import { utcDay } from '../platform/clock.ts';
 import { rewardMilli, rewards } from './rewards.ts';
 
 /** What an event adds to the tables of decisions and rewards. Pure; the event is valid. */
 export function decisionDeltas(event: Envelope): readonly Delta[] {
   const { payload } = event;
   if (payload.case === 'tipScored')
-    return [...tipScores(event, payload.value), ...experimentStats(event, payload.value)];
+    return [
+      ...tipScores(event, payload.value),
+      ...promptRewards(event, payload.value),
+      ...experimentStats(event, payload.value),
+    ];
   if (payload.case === 'tipFeedback') return tipFeedback(event, payload.value);
   return [];
 }
@@ -45,6 +50,26 @@ function tipScores(event: Envelope, decision: TipScored): readonly Delta[] {
         experiment_versions: decision.experiments.map(({ version }) => version),
         experiment_arms: decision.experiments.map(({ arm }) => arm),
         elapsed_micros: decision.elapsedMicros,
+      },
+    },
+  ];
+}
+
+/** By the words that stand in `tip_scores`, so that rewards find the row again. */
+function promptRewards(event: Envelope, { policy, tipId, candidates }: TipScored): readonly Delta[] {
+  const chosen = candidates.find((candidate) => candidate.tipId === tipId);
+  if (!chosen) return []; // as above
+  return [
+    {
+      table: 'prompt_rewards',
+      row: {
+        user_id: event.userId,
+        day: utcDay(toMs(event.occurredAt)),
+        prompt_version: chosen.promptVersion,
+        llm_model: chosen.model,
+        tip_kind: namesOfTipKind[chosen.kind] ?? 'unspecified',
+        policy,
+        served: 1,
       },
     },
   ];

@@ -4,6 +4,8 @@ import { type Database, inTransaction } from '../platform/database.ts';
 import { type ArrayParameter, plainArray, textArray, uuidArray } from '../platform/postgres-arrays.ts';
 import { type ArmRewards, rewardsByArm } from './arm-rewards.ts';
 import { add, contributionOf, type Statistics, subtract } from './linear-model.ts';
+import { movePromptRewards, setPromptRewards } from './prompt-reward-store.ts';
+import type { Reward } from './prompt-rewards.ts';
 import { type OutcomeName, rewardMilli, rewards } from './rewards.ts';
 import { nothingLearnt, statisticsArrays, statisticsColumns, statisticsVersion } from './statistics.ts';
 
@@ -13,9 +15,9 @@ const tipsMax = 500;
 export interface RewardStore {
   /**
    * Rewards tips whose decision and outcome are both known, and those whose outcome has changed since: writes the reward
-   * beside the outcome and moves the person's sums and their arms' counts by the difference, all or nothing. Several
-   * processes may do it at once. Returns how many tips it rewarded, at most 500; another call rewards the rest. Errors are
-   * those of the database.
+   * beside the outcome and moves the person's sums, and the counts of their arms and prompts, by the difference, all or
+   * nothing. Several processes may do it at once. Returns how many tips it rewarded, at most 500; another call rewards
+   * the rest. Errors are those of the database.
    */
   rewardTips(): Promise<number>;
 }
@@ -32,14 +34,16 @@ export function createRewardStore(database: Database): RewardStore {
           await client.query({ name: 'reward-tips', text: moveSums, values: parametersOf(rows, changesOf(rows)) });
         const arms = rewardsByArm(rows.map((tip) => ({ ...tip, after: rewardOf(tip), before: tip.counted_milli })));
         if (arms.length > 0) await client.query({ name: 'reward-arms', text: moveArms, values: armArrays(arms) });
+        const prompts = rows.map((tip) => ({ ...tip, after: worthOf(tip) }));
+        await movePromptRewards(client, prompts);
         return rows.length;
       }),
   };
 }
 
 /**
- * Makes the rewards of some people, their sums, and the rewards of their arms equal to what their decisions and outcomes
- * say, whatever was there. For a transaction that has waited for erasures. Rows that are right are not touched.
+ * Makes the rewards of some people, their sums, and the rewards of their arms and prompts equal to what their decisions and
+ * outcomes say, whatever was there. For a transaction that has waited for erasures. Rows that are right are not touched.
  */
 export async function relearn(client: Pick<Database, 'query'>, userIds: readonly string[]): Promise<void> {
   const { rows } = await client.query<Tip>({
@@ -64,6 +68,8 @@ export async function relearn(client: Pick<Database, 'query'>, userIds: readonly
     text: emptyArms,
     values: [...armArrays(arms).slice(0, 4), textArray(userIds)],
   });
+  const prompts = rows.map((tip) => ({ ...tip, after: worthOf(tip), before: null }));
+  await setPromptRewards(client, userIds, prompts);
 }
 
 /** A rebuild that could not get on locks tables. Whoever holds rows by then would wait for it while it waits for them. */
@@ -79,21 +85,30 @@ interface Tip {
   readonly dwell_ms: number | null;
   /** What it counts for so far. Null: nothing, or in the sums of another version. */
   readonly reward_milli: number | null;
-  /** The same, whatever the version: what it counts for in its arms. */
+  /** The same, whatever the version, and of which event: what it counts for in its arms and prompts. */
   readonly counted_milli: number | null;
+  readonly counted_event_id: string | null;
   /** Null: not known, or of another encoding. Nothing can be learnt from the tip then. */
   readonly vector: readonly number[] | null;
   /** Null: the decision is not known. */
   readonly experiments: readonly string[] | null;
   readonly experiment_versions: readonly string[] | null;
   readonly experiment_arms: readonly string[] | null;
+  readonly decided_day: number | null;
+  readonly prompt_version: string | null;
+  readonly llm_model: string | null;
+  readonly tip_kind: string | null;
+  readonly policy: string | null;
 }
 
 const decidedTips = `
   SELECT tip.user_id, tip.tip_id, tip.decision_id, tip.outcome, tip.outcome_event_id, tip.dwell_ms::float8,
     CASE WHEN tip.reward_version = $2 THEN tip.reward_milli END AS reward_milli,
     tip.reward_milli AS counted_milli, CASE WHEN scored.vector_version = $1 THEN scored.vector END AS vector,
-    scored.experiments, scored.experiment_versions, scored.experiment_arms
+    scored.experiments, scored.experiment_versions, scored.experiment_arms,
+    tip.reward_event_id AS counted_event_id,
+    (scored.decided_at AT TIME ZONE 'UTC')::date - date '1970-01-01' AS decided_day,
+    scored.prompt_version, scored.llm_model, scored.tip_kind, scored.policy
   FROM tip_outcomes AS tip
   LEFT JOIN tip_scores AS scored USING (decision_id, user_id, tip_id)
   WHERE tip.decided_at IS NOT NULL`;
@@ -195,6 +210,11 @@ function parametersOf(tips: readonly Tip[], sums: ReadonlyMap<string, Statistics
 
 function rewardOf({ outcome, dwell_ms }: Pick<Tip, 'outcome' | 'dwell_ms'>): number | null {
   return outcome === null ? null : rewardMilli(outcome, dwell_ms ?? undefined);
+}
+
+function worthOf(tip: Pick<Tip, 'outcome' | 'dwell_ms'>): Reward | null {
+  const milli = rewardOf(tip);
+  return tip.outcome === null || milli === null ? null : { outcome: tip.outcome, milli };
 }
 
 /** What the person's sums change by: the new reward comes in, and the one before, if there was one, goes out. */

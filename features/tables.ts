@@ -46,7 +46,23 @@ export const tables = {
     merge: { done: ['sum', 'int'], weekday: ['max', 'int'], last_done_at: ['max', 'timestamp'] },
     set: {},
   },
-  /** Before `tip_outcomes`: Postgres does the parts of a statement from the last, and whoever rewards locks that first. */
+  /**
+   * These two before `tip_outcomes`: Postgres does the parts of a statement from the last, and whoever rewards locks that
+   * first, then the arms, then the prompts.
+   */
+  prompt_rewards: {
+    key: { user_id: 'text', day: 'day', prompt_version: 'text', llm_model: 'text', tip_kind: 'text', policy: 'text' },
+    merge: { served: ['sum', 'int'] },
+    set: {},
+    derived: {
+      done: 'int',
+      dismissed: 'int',
+      snoozed: 'int',
+      helpful: 'int',
+      not_helpful: 'int',
+      reward_milli: 'int',
+    },
+  },
   experiment_stats: {
     key: { user_id: 'text', experiment: 'text', version: 'text', arm: 'text' },
     merge: { decisions: ['sum', 'bigint'] },

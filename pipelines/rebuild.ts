@@ -148,7 +148,7 @@ interface Step {
 
 /** Whether rewards are written into a table, or follow from it. */
 const isLearntFrom = (table: TableName): boolean =>
-  table === 'tip_scores' || table === 'tip_outcomes' || table === 'experiment_stats';
+  ['tip_scores', 'tip_outcomes', 'experiment_stats', 'prompt_rewards'].includes(table);
 
 interface Chunk extends Pick<RebuildProgress, 'events'> {
   readonly users: readonly string[];

@@ -255,17 +255,20 @@ describe('a rebuild', () => {
   it.each([
     ['tip_outcomes', "SET outcome = 'helpful', reward_milli = 3"],
     ['tip_scores', 'SET vector[1] = vector[1] + 1'],
+    ['prompt_rewards', 'SET served = 7, dismissed = 0, done = 5, reward_milli = 9'],
   ])('of %s gives rewards, and what is learnt from them, anew', async (table, damage) => {
     await storePatiently(store, [...rewarded('anna'), ...rewarded('ben')]);
     await createRewardStore(database).rewardTips();
     const learnt = async () => [
       (await database.query('SELECT * FROM policy_stats ORDER BY user_id')).rows,
       (await database.query('SELECT outcome, reward_milli FROM tip_outcomes ORDER BY user_id')).rows,
+      (await database.query('SELECT * FROM prompt_rewards ORDER BY user_id')).rows,
     ];
     const before = await learnt();
     expect(before).toMatchObject([
       [{ count: '1' }, { count: '1' }],
       [{ reward_milli: -1000 }, { reward_milli: -1000 }],
+      [1, 2].map(() => ({ served: 1, dismissed: 1, reward_milli: -1000 })),
     ]);
     await database.query(`UPDATE ${table} ${damage}`);
     await database.query('UPDATE policy_stats SET xx[1] = 9');

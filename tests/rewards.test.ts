@@ -15,8 +15,10 @@ import { createEventStore } from '../features/event-store.ts';
 import { createPersonStore, packedStatistics } from '../features/person-store.ts';
 import { toTimestamp } from '../features/time.ts';
 import { vectorNames, vectorVersion } from '../features/vector.ts';
+import { namesOfTipKind } from '../gen/proto/oo/contract.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
-import type { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import type { Reaction, TipKind } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import { dayMs } from '../platform/clock.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
 import { newId } from '../platform/ids.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
@@ -52,7 +54,26 @@ const anyArms: fc.Arbitrary<readonly Arm[]> = fc.subarray<Arm>([
   ['prompts/policies', '1', 'x'],
 ]);
 
+interface Prompt {
+  readonly promptVersion: string;
+  readonly model: string;
+  readonly kind: TipKind;
+  readonly policy: string;
+  readonly day: number;
+}
+
+const noPrompt: Prompt = { promptVersion: '', model: '', kind: 0, policy: 'p', day: 0 };
+
+const anyPrompt: fc.Arbitrary<Prompt> = fc.record({
+  promptVersion: fc.constantFrom('', 'v1', 'v2 "x", {y}'),
+  model: fc.constantFrom('', 'qwen2.5:7b'),
+  kind: fc.constantFrom(0, 1, 2),
+  policy: fc.constantFrom('p', 'q'),
+  day: fc.integer({ min: 0, max: 1 }),
+});
+
 interface Story {
+  readonly prompt?: Prompt;
   readonly vector: readonly number[];
   /** Reactions in the order in which they occur: 1 to 5, or 0 for silence. */
   readonly arms?: readonly Arm[];
@@ -62,6 +83,7 @@ interface Story {
 const reactions = [0, 1, 2, 3, 4, 5] as const satisfies readonly Reaction[];
 
 const anyStory: fc.Arbitrary<Story> = fc.record({
+  prompt: anyPrompt,
   arms: anyArms,
   vector: fc.array(fc.integer({ min: -4096, max: 4096 }), {
     minLength: vectorNames.length,
@@ -78,16 +100,21 @@ const anyStory: fc.Arbitrary<Story> = fc.record({
 });
 
 /** A decision about a tip, and all that was said about the tip. */
-function eventsOf(userId: string, { vector, arms = [], outcomes }: Story): Envelope[] {
+function eventsOf(userId: string, { prompt = noPrompt, vector, arms = [], outcomes }: Story): Envelope[] {
+  const { policy, day, ...words } = prompt;
+  const decidedMs = startMs + day * dayMs;
   const decisionId = newId(Date.now());
   const tipId = `tip-${decisionId}`;
-  const scored = event(userId, decisionId, startMs, {
+  const scored = event(userId, decisionId, decidedMs, {
     case: 'tipScored',
     value: {
       requestId: newId(Date.now()),
       tipId,
-      policy: 'p',
-      candidates: [{ tipId, vector: [...vector], propensity: 1 }],
+      policy,
+      candidates: [
+        { tipId: 'another', promptVersion: 'of another', propensity: 0 },
+        { tipId, vector: [...vector], propensity: 1, ...words },
+      ],
       vectorNames: [...vectorNames],
       vectorVersion,
       experiments: arms.map(([experiment, version, arm]) => ({ experiment, version, arm, propensity: 0.5 })),
@@ -108,7 +135,7 @@ function eventsOf(userId: string, { vector, arms = [], outcomes }: Story): Envel
 function learntFrom(events: readonly Envelope[]): Statistics {
   const vectors = new Map(
     events.flatMap(({ eventId, payload }) =>
-      payload.case === 'tipScored' ? [[eventId, payload.value.candidates[0]?.vector ?? []]] : [],
+      payload.case === 'tipScored' ? [[eventId, payload.value.candidates[1]?.vector ?? []]] : [],
     ),
   );
   return fold(events.flatMap((each) => personDeltas(each)))
@@ -151,6 +178,42 @@ async function countsFor(userId: string): Promise<object[]> {
   return rows
     .map(({ arm, ...counts }) => ({ key: JSON.stringify(arm), ...counts }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** What prompts are counted with, by the pure fold alone. */
+function promptsFrom(events: readonly Envelope[]): readonly string[] {
+  const outcomes = new Map(
+    fold(events.flatMap((each) => personDeltas(each))).tip_outcomes.map((each) => [each.decision_id, each]),
+  );
+  const rows = new Map<string, number[]>();
+  for (const { eventId, occurredAt, payload } of events) {
+    if (payload.case !== 'tipScored') continue;
+    const { promptVersion, model, kind } = payload.value.candidates[1] ?? noPrompt;
+    const day = new Date(Number(occurredAt?.seconds) * 1000).toISOString().slice(0, 10);
+    const key = JSON.stringify([
+      ...[day, promptVersion, model, namesOfTipKind[kind] ?? 'unspecified', payload.value.policy],
+    ]);
+    const { outcome, dwell_ms } = outcomes.get(eventId) ?? {};
+    const milli =
+      outcome && outcome !== 'ignored' ? rewardMilli(outcome as Parameters<typeof rewardMilli>[0], dwell_ms) : 0;
+    const each = ['done', 'dismiss', 'snooze', 'helpful', 'not_helpful'].map((name) => Number(name === outcome));
+    const held = rows.get(key) ?? [];
+    rows.set(
+      key,
+      [1, ...each, milli].map((added, i) => added + (held[i] ?? 0)),
+    );
+  }
+  return [...rows].map((row) => JSON.stringify(row)).toSorted();
+}
+
+async function promptsFor(userId: string): Promise<readonly string[]> {
+  const { rows } = await database.query<{ key: readonly string[]; counts: readonly number[] }>(
+    `SELECT ARRAY[day::text, prompt_version, llm_model, tip_kind, policy] AS key,
+      ARRAY[served, done, dismissed, snoozed, helpful, not_helpful, reward_milli] AS counts
+    FROM prompt_rewards WHERE user_id = $1`,
+    [userId],
+  );
+  return rows.map(({ key, counts }) => JSON.stringify([JSON.stringify(key), counts])).toSorted();
 }
 
 async function storedFor(userId: string): Promise<Statistics> {
@@ -197,6 +260,7 @@ describe('rewards', () => {
         await rewardAll();
         expect(await storedFor(userId)).toEqual(learntFrom(events));
         expect(await countsFor(userId)).toEqual(countsFrom(events));
+        expect(await promptsFor(userId)).toEqual(promptsFrom(events));
       }),
       { numRuns: 40 },
     );
@@ -263,20 +327,28 @@ describe('rewards', () => {
       'UPDATE tip_outcomes SET reward_event_id = NULL WHERE user_id = $1',
       'UPDATE experiment_stats SET rewards = 5, reward_milli = -7 WHERE user_id = $1',
       `INSERT INTO experiment_stats (user_id, experiment, version, arm, rewards) VALUES ($1, 'policies', '1', 'x', 3)`,
+      'UPDATE prompt_rewards SET done = 0, helpful = 4, reward_milli = -7 WHERE user_id = $1',
+      `INSERT INTO prompt_rewards VALUES ($1, '2026-01-01', 'v9', '', 'unspecified', 'p', 0, 1, 0, 0, 0, 0, 9)`,
     ]) {
       await database.query(damage, [userId]);
       await relearn(database, [userId]);
       await rewardAll();
       expect(await storedFor(userId)).toEqual(learntFrom(events));
       await database.query("DELETE FROM experiment_stats WHERE user_id = $1 AND arm = 'x' AND rewards = 0", [userId]);
+      await database.query(
+        "DELETE FROM prompt_rewards WHERE user_id = $1 AND prompt_version = 'v9' AND (done, reward_milli) = (0, 0)",
+        [userId],
+      );
       expect(await countsFor(userId)).toEqual(countsFrom(events));
+      expect(await promptsFor(userId)).toEqual(promptsFrom(events));
       const { rows } = await database.query('SELECT reward_milli FROM tip_outcomes WHERE user_id = $1', [userId]);
       expect(rows).toEqual([{ reward_milli: 1000 }, { reward_milli: 1000 }]);
     }
     const versions = () =>
       database.query(
         `SELECT xmin FROM policy_stats WHERE user_id = $1 UNION ALL SELECT xmin FROM tip_outcomes WHERE user_id = $1
-        UNION ALL SELECT xmin FROM experiment_stats WHERE user_id = $1`,
+        UNION ALL SELECT xmin FROM experiment_stats WHERE user_id = $1
+        UNION ALL SELECT xmin FROM prompt_rewards WHERE user_id = $1`,
         [userId],
       );
     const { rows } = await versions();
@@ -284,7 +356,7 @@ describe('rewards', () => {
     expect((await versions()).rows).toEqual(rows);
   });
 
-  it('are taken out of arms by what they were given, also by another version of the rewards', async () => {
+  it('are taken out of arms and prompts by what they were given, also by another version of the rewards', async () => {
     const userId = newId(Date.now());
     const [decided, reacted] = eventsOf(userId, {
       vector: vectorNames.map(() => 1),
@@ -299,6 +371,7 @@ describe('rewards', () => {
       userId,
     ]);
     await database.query('UPDATE experiment_stats SET reward_milli = 77 WHERE user_id = $1', [userId]);
+    await database.query('UPDATE prompt_rewards SET reward_milli = 77 WHERE user_id = $1', [userId]);
     const { tipId } = decided.payload.value;
     const better = event(userId, newId(Date.now()), startMs + 10, {
       case: 'tipFeedback',
@@ -307,6 +380,7 @@ describe('rewards', () => {
     await storePatiently(store, [better]);
     await rewardAll();
     expect(await countsFor(userId)).toEqual(countsFrom([decided, reacted, better]));
+    expect(await promptsFor(userId)).toEqual(promptsFrom([decided, reacted, better]));
   });
 
   it('of arms that are counted at the same time wait for each other and do not deadlock', async () => {
@@ -346,6 +420,7 @@ describe('rewards', () => {
     await storePatiently(store, stories.flat());
     await rewardAll();
     expect(await countsFor(userId)).toEqual(countsFrom(stories.flat()));
+    expect(await promptsFor(userId)).toEqual(promptsFrom(stories.flat()));
   });
 
   it('are given, and nothing learnt, where the decision is not in its table', async () => {

@@ -166,6 +166,12 @@ export type GateVerdict = Prisma.GateVerdictModel
  */
 export type ExperimentStats = Prisma.ExperimentStatsModel
 /**
+ * Model PromptRewards
+ * What a person did with the tips of one UTC day, by what wrote and chose them. Whole numbers that only add up; a tip belongs
+ * to the day of its decision, whenever somebody reacts. Empty texts: no such thing.
+ */
+export type PromptRewards = Prisma.PromptRewardsModel
+/**
  * Model ShadowCursor
  * How far a policy in the shadow has come through the decisions: in the order of the transactions that stored them, then
  * of their ids. See experiments/shadow-store.ts.

@@ -420,6 +420,7 @@ export const ModelName = {
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
   ExperimentStats: 'ExperimentStats',
+  PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
   ShadowScore: 'ShadowScore'
@@ -438,7 +439,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "experimentStats" | "shadowCursor" | "shadowDaily" | "shadowScore"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2144,6 +2145,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PromptRewards: {
+      payload: Prisma.$PromptRewardsPayload<ExtArgs>
+      fields: Prisma.PromptRewardsFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PromptRewardsFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PromptRewardsFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        findFirst: {
+          args: Prisma.PromptRewardsFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PromptRewardsFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        findMany: {
+          args: Prisma.PromptRewardsFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>[]
+        }
+        create: {
+          args: Prisma.PromptRewardsCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        createMany: {
+          args: Prisma.PromptRewardsCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PromptRewardsCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>[]
+        }
+        delete: {
+          args: Prisma.PromptRewardsDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        update: {
+          args: Prisma.PromptRewardsUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        deleteMany: {
+          args: Prisma.PromptRewardsDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PromptRewardsUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PromptRewardsUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>[]
+        }
+        upsert: {
+          args: Prisma.PromptRewardsUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PromptRewardsPayload>
+        }
+        aggregate: {
+          args: Prisma.PromptRewardsAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePromptRewards>
+        }
+        groupBy: {
+          args: Prisma.PromptRewardsGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PromptRewardsGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PromptRewardsCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PromptRewardsCountAggregateOutputType> | number
+        }
+      }
+    }
     ShadowCursor: {
       payload: Prisma.$ShadowCursorPayload<ExtArgs>
       fields: Prisma.ShadowCursorFieldRefs
@@ -2719,6 +2794,25 @@ export const ExperimentStatsScalarFieldEnum = {
 export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
 
 
+export const PromptRewardsScalarFieldEnum = {
+  userId: 'userId',
+  day: 'day',
+  promptVersion: 'promptVersion',
+  llmModel: 'llmModel',
+  tipKind: 'tipKind',
+  policy: 'policy',
+  served: 'served',
+  done: 'done',
+  dismissed: 'dismissed',
+  snoozed: 'snoozed',
+  helpful: 'helpful',
+  notHelpful: 'notHelpful',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type PromptRewardsScalarFieldEnum = (typeof PromptRewardsScalarFieldEnum)[keyof typeof PromptRewardsScalarFieldEnum]
+
+
 export const ShadowCursorScalarFieldEnum = {
   policy: 'policy',
   policyVersion: 'policyVersion',
@@ -3099,6 +3193,7 @@ export type GlobalOmitConfig = {
   rolloutStep?: Prisma.RolloutStepOmit
   gateVerdict?: Prisma.GateVerdictOmit
   experimentStats?: Prisma.ExperimentStatsOmit
+  promptRewards?: Prisma.PromptRewardsOmit
   shadowCursor?: Prisma.ShadowCursorOmit
   shadowDaily?: Prisma.ShadowDailyOmit
   shadowScore?: Prisma.ShadowScoreOmit

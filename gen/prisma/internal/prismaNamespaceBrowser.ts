@@ -74,6 +74,7 @@ export const ModelName = {
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
   ExperimentStats: 'ExperimentStats',
+  PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
   ShadowScore: 'ShadowScore'
@@ -423,6 +424,25 @@ export const ExperimentStatsScalarFieldEnum = {
 } as const
 
 export type ExperimentStatsScalarFieldEnum = (typeof ExperimentStatsScalarFieldEnum)[keyof typeof ExperimentStatsScalarFieldEnum]
+
+
+export const PromptRewardsScalarFieldEnum = {
+  userId: 'userId',
+  day: 'day',
+  promptVersion: 'promptVersion',
+  llmModel: 'llmModel',
+  tipKind: 'tipKind',
+  policy: 'policy',
+  served: 'served',
+  done: 'done',
+  dismissed: 'dismissed',
+  snoozed: 'snoozed',
+  helpful: 'helpful',
+  notHelpful: 'notHelpful',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type PromptRewardsScalarFieldEnum = (typeof PromptRewardsScalarFieldEnum)[keyof typeof PromptRewardsScalarFieldEnum]
 
 
 export const ShadowCursorScalarFieldEnum = {

@@ -10,6 +10,7 @@ import { createListPolicies, type ListPoliciesDeps } from './list-policies.ts';
 import { createListRollouts, type ListRolloutsDeps } from './list-rollouts.ts';
 import { createPutExperiments, type PutExperimentsDeps } from './put-experiments.ts';
 import { createReplayDeadLetters, type ReplayDeadLettersDeps } from './replay-dead-letters.ts';
+import { createRewardAnalytics, type RewardAnalyticsDeps } from './reward-analytics.ts';
 import { createRollBack, type RollBackDeps } from './roll-back.ts';
 
 /** All that the methods below need; each declares its own. */
@@ -23,6 +24,7 @@ export type AdminDeps = AdvanceRolloutDeps &
   ListRolloutsDeps &
   PutExperimentsDeps &
   ReplayDeadLettersDeps &
+  RewardAnalyticsDeps &
   RollBackDeps;
 
 /** The operator's methods, one file for each. Those that are not here yet answer UNIMPLEMENTED. */
@@ -38,6 +40,7 @@ export function createAdminRoutes(context: AdminDeps): Partial<ServiceImpl<typeo
     listRollouts: createListRollouts(context),
     putExperiments: createPutExperiments(context),
     replayDeadLetters: createReplayDeadLetters(context),
+    rewardAnalytics: createRewardAnalytics(context),
     rollBack: createRollBack(context),
   };
 }

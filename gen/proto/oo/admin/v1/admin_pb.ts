@@ -71,7 +71,8 @@ export const RewardAnalyticsResponseSchema: GenMessage<RewardAnalyticsResponse> 
   messageDesc(file_oo_admin_v1_admin, 1);
 
 /**
- * The numbers of one value of a dimension.
+ * The numbers of one value of a dimension. A tip belongs to the UTC day of its decision, whenever somebody reacts. Of several
+ * reactions to it one counts: the first that ends the matter (`done`, `dismiss`), else the first there is.
  *
  * @generated from message oo.admin.v1.RewardRow
  */
@@ -84,7 +85,7 @@ export type RewardRow = Message<"oo.admin.v1.RewardRow"> & {
   key: string;
 
   /**
-   * Tips served.
+   * Tips served: answered Scores, each once, however often its tip was shown.
    *
    * @generated from field: uint64 served = 2;
    */
@@ -133,7 +134,7 @@ export type RewardRow = Message<"oo.admin.v1.RewardRow"> & {
   reactionRate: number;
 
   /**
-   * Mean reward of the tips with a reaction. Absent: none.
+   * Mean reward of the tips with a reaction, -1 to 1. Absent: none.
    *
    * @generated from field: optional double mean_reward = 9;
    */
@@ -1933,7 +1934,7 @@ export const RewardDimension = {
   KIND: 5,
 
   /**
-   * By experiment and arm.
+   * By experiment and arm: keys are `experiment/version/arm`. Tips outside of experiments have no row.
    *
    * @generated from enum value: REWARD_DIMENSION_EXPERIMENT_ARM = 6;
    */
