@@ -64,6 +64,12 @@ describe('withRetry', () => {
     expect(timeouts).toHaveLength(1);
   });
 
+  it('says why the first try failed where the second did not get to the model', async () => {
+    const slow = new LlmError('timeout', 'slow');
+    const open = new LlmError('unavailable', 'resting', { retryable: false, notAsked: 'circuit_open' });
+    await expect(call(scripted(slow, open).gateway, 3000)).rejects.toBe(slow);
+  });
+
   it('does not ask again once the caller went away', async () => {
     const { gateway, timeouts } = scripted(unavailable, answer);
     const caller = new AbortController();

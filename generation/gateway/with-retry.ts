@@ -27,7 +27,12 @@ export function withRetry(gateway: LlmGateway, { random, now }: RetrySources): L
       } catch (error) {
         const waitMs = waitBeforeRetryMs(error, endMs - now(), random());
         if (waitMs === undefined || !(await slept(waitMs, signal))) throw error;
-        return await gateway.complete(request, { ...options, timeoutMs: Math.max(0, endMs - now()) });
+        return await gateway
+          .complete(request, { ...options, timeoutMs: Math.max(0, endMs - now()) })
+          .catch((again: unknown) => {
+            // a second try that nobody was asked by says nothing of why the first one failed
+            throw again instanceof LlmError && again.notAsked ? error : again;
+          });
       }
     },
   };
