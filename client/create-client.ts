@@ -16,8 +16,13 @@ export interface ClientOptions {
   readonly baseUrl: string;
   /** Sent as a bearer token. Undefined: the service asks for none. */
   readonly apiKey?: string;
-  /** The caller's `TIP_PROMPT_VERSION`: one prompt version, or several with commas between. Undefined: the service's default. */
+  /**
+   * The caller's `TIP_PROMPT_VERSION`: one prompt version, several with commas between (by request), or with weights (by
+   * person). Undefined: the service's default.
+   */
   readonly promptVersions?: string;
+  /** With weights: what sorts people into versions, the same for all callers. Another one sorts them anew. Default: `prompts`. */
+  readonly promptSalt?: string;
   /** Default deadline of a call, in milliseconds. Default: 2,000 for a Score, 30,000 for a Generate. */
   readonly timeoutMs?: number;
 }
@@ -32,8 +37,8 @@ export interface TipClient {
 }
 
 /** What a recommender imports: gRPC, which is what the service answers cheapest. Errors are ConnectErrors, with `google.rpc` details. Throws on bad options. */
-export function createTipClient({ baseUrl, apiKey, promptVersions, timeoutMs }: ClientOptions): TipClient {
-  const versions = parsePromptVersions(promptVersions);
+export function createTipClient({ baseUrl, apiKey, promptVersions, promptSalt, timeoutMs }: ClientOptions): TipClient {
+  const rotation = parsePromptVersions(promptVersions);
   const interceptors = apiKey === undefined ? [] : [bearer(apiKey)];
   const serving = createClient(ServingService, createGrpcTransport({ baseUrl, interceptors }));
   return {
@@ -49,7 +54,13 @@ export function createTipClient({ baseUrl, apiKey, promptVersions, timeoutMs }: 
         {
           ...request,
           requestId: request.requestId || newId(Date.now()),
-          promptVersion: request.promptVersion || pickPromptVersion(versions, Math.random()),
+          promptVersion:
+            request.promptVersion ||
+            pickPromptVersion(rotation, {
+              userId: request.userId ?? '',
+              salt: promptSalt ?? 'prompts',
+              random: Math.random(),
+            }),
         },
         { timeoutMs: timeoutMs ?? 30_000, ...callOptions },
       );

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { GrowthBookClient, type Experiment as GrowthBookExperiment } from '@growthbook/growthbook';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assign, assignOne, bucketsOf, fnv1a32, hash, type NoArm, rangesOf } from './assignment.ts';
+import { assign, assignOne, bucketsOf, hash, type NoArm, rangesOf } from './assignment.ts';
 import type { Arm, Experiment } from './experiment.ts';
 
 const armsOf = (weights: readonly number[]): readonly Arm[] =>
@@ -52,22 +52,6 @@ const chiSquare = (rows: readonly string[], columns: readonly string[]) => {
 
 /** What chi-square stays below in 999 of 1,000 fair draws, by degrees of freedom. */
 const limits = [0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46] as const;
-
-describe('fnv1a32', () => {
-  it.each([
-    // RFC 9923, and the test vectors of its authors (isthe.com/chongo/tech/comp/fnv).
-    ['', 0x811c9dc5],
-    ['a', 0xe40c292c],
-    ['b', 0xe70c2de5],
-    ['foobar', 0xbf9cf968],
-    // Bytes of UTF-8: c3 a9, e2 82 ac, f0 9f 98 80.
-    ['é', 0x1e9de8c1],
-    ['€', 0x298f832b],
-    ['😀', 0x33a29608],
-  ])('of %j is %d', (text, expected) => {
-    expect(fnv1a32(text)).toBe(expected);
-  });
-});
 
 describe('hash', () => {
   // The cases "hash" that every SDK of GrowthBook is tested with (packages/sdk-js/test/cases.json, specVersion 0.5.4).

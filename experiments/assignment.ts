@@ -1,3 +1,4 @@
+import { fnv1a32, fnv1a32Twice } from '../platform/fnv1a.ts';
 import type { Arm, Experiment, ExperimentSet, Holdout, Namespace } from './experiment.ts';
 
 /**
@@ -152,13 +153,6 @@ const bucketCounts: ReadonlyMap<number, number> = new Map([
 export function hash(seed: string, value: string, version: number): number | undefined {
   const count = bucketCounts.get(version);
   if (count === undefined) return undefined;
-  const sum = version === 1 ? fnv1a32(value + seed) : fnv1a32(String(fnv1a32(seed + value)));
+  const sum = version === 1 ? fnv1a32(value + seed) : fnv1a32Twice(seed + value);
   return (sum % count) / count;
-}
-
-/** FNV-1a of the bytes of UTF-8, 32 bits, unsigned. RFC 9923. */
-export function fnv1a32(text: string): number {
-  let sum = 0x811c9dc5;
-  for (const byte of Buffer.from(text, 'utf8')) sum = Math.imul(sum ^ byte, 0x01000193);
-  return sum >>> 0;
 }

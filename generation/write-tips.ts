@@ -1,13 +1,12 @@
 import type { TipContext } from '../features/context.ts';
 import type { DegradationName, TipSourceName } from '../gen/proto/oo/contract.ts';
 import { contentHash } from '../platform/content-hash.ts';
-import { type AcceptedTips, acceptTips, type DroppedTips } from './accept-tips.ts';
+import type { AcceptedTips, DroppedTips } from './accept-tips.ts';
 import { fallbackTips } from './fallback.ts';
 import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, within } from './gateway/gateway.ts';
-import { outputSchema, outputSchemaName, parseOutput, type TipDraft, tipsMax } from './output.ts';
+import { parseOutput, type TipDraft } from './output.ts';
 import type { ModelPrompt, Prompt, TemplatePrompt } from './prompts/prompt.ts';
-import { render } from './prompts/template.ts';
-import { promptView } from './prompts/view.ts';
+import { checkAnswer, toLlmRequest } from './question.ts';
 
 /** Kept back from the deadline, so that there is time for the templates and for the caller to answer, also when busy. */
 const reserve = { share: 0.1, leastMs: 120, mostMs: 250 } as const;
@@ -95,18 +94,21 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
 
   const askedModel = answer.askedModel ?? gateway.model;
   const spent = { askedModel, promptTokens: answer.promptTokens, completionTokens: answer.completionTokens };
-  const outcome = checkAnswer(answer, prompt, request);
-  if (!outcome.tips?.length) return writeTemplates(request, request.fallbackPrompt, { ...spent, ...outcome });
+  const { tips, dropped, degradation, failure } =
+    checkAnswer(answer.text, { ...request, prompt }) ?? notOfTheAgreedForm;
+  if (tips.length === 0) {
+    return writeTemplates(request, request.fallbackPrompt, { ...spent, dropped, degradation, failure });
+  }
   return {
     ...nothingWritten,
     ...spent,
-    tips: withIds(outcome.tips, 'llm', request),
+    tips: withIds(tips, 'llm', request),
     model: answer.model,
     promptVersion: prompt.version,
     promptHash: prompt.hash,
     requestedPromptVersion: prompt.version,
-    degradations: outcome.degradation ? [outcome.degradation] : [],
-    dropped: outcome.dropped ?? {},
+    degradations: degradation ? [degradation] : [],
+    dropped,
   };
 }
 
@@ -122,15 +124,7 @@ async function askModel(
   gateway: LlmGateway,
   timeoutMs: number,
 ): Promise<LlmAnswer | LlmError> {
-  const view = promptView(context, n, nonce);
-  const asked = {
-    system: render(prompt.system, view),
-    user: render(prompt.user, view),
-    schemaName: outputSchemaName,
-    schema: outputSchema,
-    temperature: prompt.temperature,
-    maxOutputTokens: prompt.maxOutputTokens,
-  };
+  const asked = toLlmRequest({ prompt, context, n, nonce });
   const options = {
     timeoutMs,
     person,
@@ -155,13 +149,12 @@ const degradationOf: Readonly<Record<LlmErrorKind, GenerateDegradation>> = {
   budget: 'llm_budget',
 };
 
-type Outcome = Partial<AcceptedTips> & Pick<Spent, 'degradation'>;
-
-function checkAnswer({ text }: LlmAnswer, prompt: ModelPrompt, { context, n, nonce }: WriteTipsRequest): Outcome {
-  const written = parseOutput(text, tipsMax);
-  if (!written) return { degradation: 'llm_bad_output', failure: 'The tips were not of the agreed form.' };
-  return acceptTips(written, context, { n, nonce, promptText: `${prompt.system}\n${prompt.user}` });
-}
+const notOfTheAgreedForm: AcceptedTips = {
+  tips: [],
+  dropped: {},
+  degradation: 'llm_bad_output',
+  failure: 'The tips were not of the agreed form.',
+};
 
 const nothingWritten = {
   model: '',
@@ -174,8 +167,8 @@ const nothingWritten = {
 
 interface Spent {
   readonly dropped?: DroppedTips;
-  readonly degradation?: GenerateDegradation;
-  readonly failure?: string;
+  readonly degradation?: GenerateDegradation | undefined;
+  readonly failure?: string | undefined;
   readonly askedModel?: string;
   readonly promptTokens?: number;
   readonly completionTokens?: number;

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../platform/content-hash.ts';
+import { extendLock, type PromptLock } from './lock.ts';
 import { PromptError, parsePrompt } from './prompt.ts';
 import {
   checkDefaultPrompt,
   createRegistry,
   loadPrompts,
   type PromptFile,
-  type PromptLock,
+  parsePrompts,
   promptsDir,
   resolvePrompt,
 } from './registry.ts';
@@ -24,12 +25,7 @@ const fallback: PromptFile = {
 };
 
 function lockOf(...files: readonly PromptFile[]): PromptLock {
-  return Object.fromEntries(
-    files.map(({ name, text }) => {
-      const { version, hash } = parsePrompt(name, text);
-      return [version, hash];
-    }),
-  );
+  return extendLock({ hashes: {}, renders: {} }, parsePrompts(files));
 }
 
 function registryOf(...versions: readonly PromptFile[]) {
@@ -170,16 +166,14 @@ describe('createRegistry', () => {
   });
 
   it('refuses a version that is not locked, and says what to add', () => {
-    const [problem, ...others] = problemsOf(() => createRegistry(files, lockOf(file('v1'), fallback)));
-    expect(problem).toBe(
-      `v2.prompt.md is new: add "v2": "${parsePrompt('v2.prompt.md', files[1]?.text ?? '').hash}" to LOCK.json`,
-    );
-    expect(others).toEqual([]);
+    expect(problemsOf(() => createRegistry(files, lockOf(file('v1'), fallback)))).toEqual([
+      'v2.prompt.md is new: `npm run prompts -- lock` adds it to the lock',
+    ]);
   });
 
   it('refuses to lose a version', () => {
     expect(problemsOf(() => createRegistry([file('v1'), fallback], lockOf(...files)))).toEqual([
-      'v2.prompt.md is gone, but "v2" is in LOCK.json: set its status to retired',
+      'v2.prompt.md is gone, but "v2" is in the lock: set its status to retired',
     ]);
   });
 
@@ -200,7 +194,7 @@ describe('createRegistry', () => {
 
   it('lists the problems of all files', () => {
     const broken = [file('v1', body), file('v2', head('v2')), fallback];
-    const problems = problemsOf(() => createRegistry(broken, {})).join('\n');
+    const problems = problemsOf(() => createRegistry(broken, { hashes: {}, renders: {} })).join('\n');
     expect(problems).toMatch(/v1\.prompt\.md/);
     expect(problems).toMatch(/v2\.prompt\.md/);
   });
@@ -211,8 +205,12 @@ it('loadPrompts reads the prompts and the lock of a folder, and nothing else', a
   try {
     for (const { name, text } of [file('v1'), fallback]) await writeFile(join(dir, name), text);
     await writeFile(join(dir, 'notes.md'), 'no prompt');
-    await writeFile(join(dir, 'LOCK.json'), JSON.stringify(lockOf(file('v1'), fallback)));
+    const { hashes, renders } = lockOf(file('v1'), fallback);
+    await writeFile(join(dir, 'LOCK.json'), JSON.stringify(hashes));
+    await writeFile(join(dir, 'RENDERS.json'), JSON.stringify(renders));
     expect([...(await loadPrompts(dir)).prompts.keys()]).toEqual(['fallback', 'v1']);
+    await writeFile(join(dir, 'RENDERS.json'), JSON.stringify(hashes));
+    await expect(loadPrompts(dir)).rejects.toThrow(/RENDERS\.json must be/);
     await writeFile(join(dir, 'LOCK.json'), '{"v1": 1}');
     await expect(loadPrompts(dir)).rejects.toThrow(PromptError);
   } finally {

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { invalidArgument } from '../../platform/errors.ts';
+import { lockProblems, type PromptLock } from './lock.ts';
 import { type Prompt, PromptError, parsePrompt, type TemplatePrompt } from './prompt.ts';
 
 /** Used where neither the request nor the configuration names a version. */
@@ -20,21 +21,41 @@ export interface PromptFile {
   readonly text: string;
 }
 
-/** The hash of every version there ever was, by version. Append-only: `LOCK.json`. */
-export type PromptLock = Readonly<Record<string, string>>;
-
 /** The folder that the service's own prompts are in. */
 export const promptsDir = import.meta.dirname;
 
-/** Reads every `*.prompt.md` of a folder, and its `LOCK.json`. Throws a `PromptError` with all that is wrong. */
+/** Reads the prompts of a folder, and their lock. Throws a `PromptError` with all that is wrong. */
 export async function loadPrompts(dir: string = promptsDir): Promise<PromptRegistry> {
+  const [files, lock] = await Promise.all([readPromptFiles(dir), readLock(dir)]);
+  return createRegistry(files, lock);
+}
+
+/** Every `*.prompt.md` of a folder, by name. */
+export async function readPromptFiles(dir: string): Promise<readonly PromptFile[]> {
   const names = (await readdir(dir)).filter((name) => name.endsWith('.prompt.md')).sort();
-  const files = names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') }));
-  return createRegistry(await Promise.all(files), parseLock(await readFile(join(dir, 'LOCK.json'), 'utf8')));
+  return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') })));
+}
+
+/** Throws a `PromptError` if `LOCK.json` or `RENDERS.json` is of another form. */
+export async function readLock(dir: string): Promise<PromptLock> {
+  const [hashes, renders] = await Promise.all([
+    readJson(dir, 'LOCK.json', hashesSchema, 'versions and their SHA-256'),
+    readJson(dir, 'RENDERS.json', rendersSchema, 'versions, and of each the golden contexts and their SHA-256'),
+  ]);
+  return { hashes, renders };
 }
 
 /** The registry of these files. Throws a `PromptError` with all that is wrong. */
 export function createRegistry(files: readonly PromptFile[], lock: PromptLock): PromptRegistry {
+  const prompts = parsePrompts(files);
+  const problems = [...requiredProblems(prompts), ...lockProblems(prompts, lock)];
+  const fallback = prompts.get(fallbackVersion);
+  if (problems.length > 0 || fallback?.form !== 'templates') throw new PromptError(problems);
+  return { prompts, fallback };
+}
+
+/** The prompts of these files by version, locked or not. Throws a `PromptError` with all that is wrong in the files. */
+export function parsePrompts(files: readonly PromptFile[]): ReadonlyMap<string, Prompt> {
   const problems: string[] = [];
   const prompts = new Map<string, Prompt>();
   for (const { name, text } of files) {
@@ -47,11 +68,8 @@ export function createRegistry(files: readonly PromptFile[], lock: PromptLock): 
       problems.push(...error.problems);
     }
   }
-  // Only where all files could be read: a broken file is not a missing one.
-  if (problems.length === 0) problems.push(...requiredProblems(prompts), ...lockProblems(prompts, lock));
-  const fallback = prompts.get(fallbackVersion);
-  if (problems.length > 0 || fallback?.form !== 'templates') throw new PromptError(problems);
-  return { prompts, fallback };
+  if (problems.length > 0) throw new PromptError(problems);
+  return prompts;
 }
 
 /**
@@ -106,32 +124,15 @@ function requiredProblems(prompts: ReadonlyMap<string, Prompt>): string[] {
   ];
 }
 
-const lockSchema = z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/));
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const hashesSchema = z.record(z.string(), sha256);
+const rendersSchema = z.record(z.string(), z.record(z.string(), sha256));
 
-function parseLock(text: string): PromptLock {
+async function readJson<Value>(dir: string, name: string, schema: z.ZodType<Value>, what: string): Promise<Value> {
+  const text = await readFile(join(dir, name), 'utf8');
   try {
-    return lockSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch {
-    throw new PromptError(['LOCK.json must be one JSON object of versions and their SHA-256']);
+    throw new PromptError([`${name} must be one JSON object of ${what}`]);
   }
-}
-
-function lockProblems(prompts: ReadonlyMap<string, Prompt>, lock: PromptLock): string[] {
-  const changed = [...prompts.values()].flatMap(({ version, hash }) => {
-    const locked = Object.hasOwn(lock, version) ? lock[version] : undefined;
-    if (locked === hash) return [];
-    if (locked === undefined) return [`${version}.prompt.md is new: add "${version}": "${hash}" to LOCK.json`];
-    return [
-      `${version}.prompt.md is not what LOCK.json says "${version}" is. What people did with its tips counts for that ` +
-        'text, so a version never changes: undo the change and put the new text in a new version file (only while ' +
-        `nobody has used the version may LOCK.json change, to "${hash}")`,
-    ];
-  });
-  const gone = Object.keys(lock).filter((version) => !prompts.has(version));
-  return [
-    ...changed,
-    ...gone.map(
-      (version) => `${version}.prompt.md is gone, but "${version}" is in LOCK.json: set its status to retired`,
-    ),
-  ];
 }
