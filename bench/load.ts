@@ -1,9 +1,7 @@
-// A process that calls a server as fast as it answers, or at fixed times, and measures from outside. Plain sockets of
-// node:http and node:http2, so that no client library is measured.
+// A process that calls a server as fast as it answers, or at fixed times, and measures from outside.
 
-import { Agent, request as httpRequest } from 'node:http';
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, createClient } from './clients.ts';
 import { answerTasks, cpuMicrosPer, cpuOf } from './processes.ts';
 import { type Protocol, requestSource, scorePath } from './requests.ts';
 
@@ -30,21 +28,10 @@ export interface LoadResult {
   readonly latenciesMs: Float64Array;
 }
 
-/** Connections; over HTTP/1.1 each call in flight has one. */
-const sessions = 8;
 const errorsShown = 3;
 
-interface Client {
-  /**
-   * Calls back once, when the answer is complete; with the problem unless it is a success. Calls of the same `lane`
-   * share a connection.
-   */
-  call(lane: number, body: Buffer, onAnswer: (problem: string | undefined) => void): void;
-  close(): void;
-}
-
 answerTasks(async (task: LoadTask): Promise<LoadResult> => {
-  const client = await createClient(task);
+  const client = await createClient({ ...task, path: scorePath });
   try {
     return await run(task, client);
   } finally {
@@ -121,84 +108,4 @@ async function sendAt(perSecond: number, send: (dueAt: number) => void, isOver: 
     for (const now = performance.now(); dueAt <= now; dueAt += intervalMs) send(dueAt);
     await sleep(Math.max(0, dueAt - performance.now()));
   }
-}
-
-function createClient(task: LoadTask): Promise<Client> {
-  if (task.protocol === 'json') return Promise.resolve(createHttp1Client(task));
-  return createHttp2Client(task);
-}
-
-const headers = {
-  ':method': 'POST',
-  ':path': scorePath,
-} as const;
-const headersOf = {
-  grpc: { ...headers, 'content-type': 'application/grpc', te: 'trailers' },
-  connect: { ...headers, 'content-type': 'application/proto', 'connect-protocol-version': '1' },
-} as const;
-
-async function createHttp2Client({ url, protocol }: LoadTask): Promise<Client> {
-  const isGrpc = protocol === 'grpc';
-  const open = await Promise.all(Array.from({ length: sessions }, () => openSession(url)));
-  return {
-    call(lane, body, onAnswer) {
-      const session = open[lane % sessions];
-      const stream = session?.request(isGrpc ? headersOf.grpc : headersOf.connect);
-      if (stream === undefined) throw new Error('there is no session');
-      let httpStatus: unknown;
-      let problem: unknown = isGrpc ? 'no status' : undefined;
-      const readGrpcStatus = (fields: IncomingHttpHeaders) => {
-        const status = fields['grpc-status'];
-        if (status !== undefined) problem = status === '0' ? undefined : `${status} ${fields['grpc-message']}`;
-      };
-      stream.on('response', (fields) => {
-        httpStatus = fields[':status'];
-        if (isGrpc) readGrpcStatus(fields); // an error without a message has it here
-      });
-      if (isGrpc) stream.on('trailers', readGrpcStatus);
-      stream.on('error', (error) => {
-        problem = error.message;
-      });
-      stream.on('close', () => {
-        if (httpStatus !== 200 || stream.rstCode !== 0) problem ??= `reset code ${stream.rstCode}`;
-        onAnswer(problem === undefined ? undefined : `HTTP status ${httpStatus}, ${problem}`);
-      });
-      stream.resume();
-      stream.end(body);
-    },
-    close: () => {
-      for (const session of open) session.close();
-    },
-  };
-}
-
-function openSession(url: string): Promise<ClientHttp2Session> {
-  return new Promise((resolve, reject) => {
-    const session = connect(url);
-    session.once('connect', () => resolve(session));
-    session.on('error', reject);
-  });
-}
-
-function createHttp1Client({ url }: LoadTask): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-  const { hostname, port } = new URL(url);
-  const options = { agent, hostname, port, method: 'POST', path: scorePath };
-  return {
-    call(_lane, body, onAnswer) {
-      const request = httpRequest(
-        { ...options, headers: { 'content-type': 'application/json', 'content-length': body.length } },
-        (response) => {
-          response.resume();
-          response.on('close', () => {
-            const isOk = response.complete && response.statusCode === 200;
-            onAnswer(isOk ? undefined : `HTTP status ${response.statusCode}${response.complete ? '' : ', cut off'}`);
-          });
-        },
-      );
-      request.on('error', (error) => onAnswer(error.message));
-      request.end(body);
-    },
-    close: () => agent.destroy(),
-  };
 }

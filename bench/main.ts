@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { say } from '../scripts/demo/print.ts';
 import { benchConsume } from './consume.ts';
+import { benchGenerate } from './generate.ts';
 import { benchPolicies } from './policies.ts';
 import { benchRead } from './read.ts';
 import { benchRebuild } from './rebuild.ts';
@@ -17,6 +18,7 @@ const benchmarks = {
   read: benchRead,
   rebuild: benchRebuild,
   shadow: benchShadow,
+  generate: benchGenerate,
 } as const;
 type Name = keyof typeof benchmarks;
 const names = Object.keys(benchmarks) as Name[];

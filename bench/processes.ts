@@ -106,6 +106,13 @@ export function cpuSeconds(pid: number): number | undefined {
   }
 }
 
+/** The memory that a process has in the machine now. Undefined where there is no /proc. */
+export function residentMib(pid: number): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const [, kib] = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return kib === undefined ? undefined : Math.round(Number(kib) / 1024);
+}
+
 /** The CPU time of several processes by name. */
 export function cpuOf(pids: Readonly<Record<string, number>>): Record<string, number | undefined> {
   return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuSeconds(pid)]));

@@ -17,7 +17,10 @@ export interface Stack {
   readonly bus: Bus;
   /** Looks into NATS and resets it, as no part of the service may. */
   readonly nats: JetStreamManager;
+  readonly urls: { readonly databaseUrl: string; readonly natsUrl: string };
   readonly pids: { readonly postgres: number; readonly nats: number };
+  /** For files; gone afterwards, and every process with it among its arguments. */
+  readonly folder: string;
   readonly versions: { readonly postgres: string; readonly nats: string };
   /** Starts a script that can reach both. It ends with the stack at the latest; its own end before that fails the work. */
   start(path: string, env?: ScriptOptions['env']): Script;
@@ -75,7 +78,9 @@ export async function withStack<Result>(
     database,
     bus,
     nats: await connection.jetstreamManager(),
+    urls: { databaseUrl: postgres.url, natsUrl: nats.url },
     pids: { postgres: postgres.pid, nats: nats.pid },
+    folder: run.folder,
     versions: {
       postgres: version.rows[0]?.server_version ?? '',
       nats: (await natsInfo(nats.port))?.version ?? '',

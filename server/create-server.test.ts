@@ -262,6 +262,22 @@ describe.each(clientKinds)('$name', ({ connect }) => {
     await expect(client.score(scoreRequest())).resolves.toMatchObject({ tipId: 'high' });
   });
 
+  test('sheds generations apart: those that wait for a model keep no Score out', async () => {
+    await using toy = await startServer({ limits: { inFlightMax: 1, generationsMax: 2 } });
+    const client = createClient(ServingService, createGrpcTransport({ baseUrl: toy.url }));
+    const caller = new AbortController();
+    const generate = async (userId: string) => {
+      const asked = { requestId: '00000000-0000-7000-8000-000000000000', userId };
+      for await (const _ of client.generateStream({ generate: asked }, { signal: caller.signal }));
+    };
+    const waiting = [1, 2].map(() => refusal(generate('ignores-signal')));
+    await vi.waitFor(() => expect(toy.calls).toHaveLength(2));
+    expect(await refusal(generate('one-more'))).toMatchObject({ code: Code.Unavailable });
+    await expect(client.score(scoreRequest())).resolves.toMatchObject({ tipId: 'high' });
+    caller.abort();
+    await Promise.all(waiting);
+  });
+
   test('carries headers and trailers both ways', async () => {
     await using toy = await startServer();
     const got: Record<string, string | null> = {};

@@ -96,15 +96,17 @@ export function createServer(options: ServerOptions): Server {
     validateInterceptor,
   ];
 
-  let inFlight = 0;
+  const inFlight = { calls: 0, generations: 0 };
   const authenticate = createAuthenticate(authKeys);
-  const admitTo = (service: string, authorization: string | undefined) => {
-    if (inFlight > limits.inFlightMax && service !== healthService) {
-      throw unavailable('OVERLOADED', 'too many calls at once');
-    }
+  const admitTo = (service: string, path: string, authorization: string | undefined) => {
+    const isFull = isGeneration(path)
+      ? inFlight.generations > limits.generationsMax
+      : inFlight.calls > limits.inFlightMax;
+    if (isFull && service !== healthService) throw unavailable('OVERLOADED', 'too many calls at once');
     return authenticate(service, authorization);
   };
-  const admit = ({ parent }: DescMethod, authorization: string | undefined) => admitTo(parent.typeName, authorization);
+  const admit = ({ parent, name }: DescMethod, authorization: string | undefined) =>
+    admitTo(parent.typeName, `/${parent.typeName}/${name}`, authorization);
 
   const router = createConnectRouter({
     interceptors,
@@ -145,7 +147,7 @@ export function createServer(options: ServerOptions): Server {
     experiments &&
     createOfrep({
       experiments,
-      admit: (authorization) => admitTo(ServingService.typeName, authorization),
+      admit: (authorization) => admitTo(ServingService.typeName, ofrepPath, authorization),
       reportFault: (reason) => {
         const errorId = newId(clock());
         log.error({ errorId, rpc: 'ofrep', error: traceOf(reason) }, 'request failed');
@@ -157,8 +159,9 @@ export function createServer(options: ServerOptions): Server {
 
   const countInFlight = (path: string, carrier: ServerHttp2Stream | ServerResponse) => {
     if (path.startsWith(`/${healthService}/`)) return;
-    inFlight++;
-    carrier.once('close', () => inFlight--);
+    const kind = isGeneration(path) ? 'generations' : 'calls';
+    inFlight[kind]++;
+    carrier.once('close', () => inFlight[kind]--);
   };
 
   const answer = (request: NodeRequest, response: NodeResponse) => {
@@ -224,6 +227,11 @@ export function createServer(options: ServerOptions): Server {
 }
 
 const healthService = 'grpc.health.v1.Health';
+
+/** Calls that wait for a language model. */
+function isGeneration(path: string): boolean {
+  return path.startsWith(`/${ServingService.typeName}/Generate`);
+}
 
 /**
  * Requests may come compressed; responses are sent as they are. They are a few kilobytes that stay in one network, and

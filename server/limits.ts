@@ -10,8 +10,13 @@ export interface ServerLimits {
   readonly connectionsMax: number;
   /** Concurrent calls on one HTTP/2 connection; the client queues the rest. */
   readonly streamsMax: number;
-  /** Concurrent calls in the whole server, health aside; further ones are `unavailable` before their body is read. */
+  /**
+   * Concurrent calls in the whole server, health and generation aside; further ones are `unavailable` before their body
+   * is read.
+   */
   readonly inFlightMax: number;
+  /** The same of `Generate` and `GenerateStream`, apart: they wait long for little, and must not keep Scores out. */
+  readonly generationsMax: number;
   /** Concurrent `Health.Watch` calls. */
   readonly watchesMax: number;
   /**
@@ -47,6 +52,7 @@ export const serverLimits: ServerLimits = {
   connectionsMax: 1000,
   streamsMax: 128,
   inFlightMax: 1000,
+  generationsMax: 1000,
   watchesMax: 1000,
   streamResetBurst: 10_000,
   streamResetRatePerS: 2000,

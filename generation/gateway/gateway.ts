@@ -125,6 +125,8 @@ export function hasLeft(signal: AbortSignal): boolean {
   return signal.aborted && !(signal.reason instanceof LlmError);
 }
 
+const isOver = 'it is over';
+
 /**
  * Settles as `work` does, or rejects with a timeout once the time is up or the signal aborts, whatever `work` does
  * then. `work` gets a signal that aborts at the same moment, for the same reason.
@@ -153,6 +155,6 @@ export async function within<Result>(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
-    working.abort();
+    working.abort(isOver); // without a reason it would make an error with a stack, for nobody
   }
 }

@@ -38,7 +38,7 @@ export function withSingleFlight(gateway: LlmGateway, { now }: { readonly now: (
         const joined = flights.get(key);
         const flight = joined ?? takeOff(timeoutMs);
         flight.callers++;
-        let reason: unknown; // why it ends, if this is the last one to leave
+        let reason: unknown = 'answered'; // why it ends, if this is the last one to leave; never undefined: that is slow
         try {
           const answer = await within({ signal: options.signal, timeoutMs }, () => flight.answer);
           return joined ? { ...answer, ...noUsage } : answer;

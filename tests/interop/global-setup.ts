@@ -1,16 +1,17 @@
-import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
+import { environments } from './environments.ts';
 import { ensurePython } from './python.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-
 export default async function setup(project: TestProject): Promise<void> {
-  project.provide('python', await ensurePython(`${root}.oo/interop`, `${root}tests/interop/requirements.txt`));
+  const [feast, litellm] = await Promise.all([ensurePython(environments.feast), ensurePython(environments.litellm)]);
+  project.provide('feast', feast);
+  project.provide('litellm', litellm);
 }
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The folder of the programs of the Python environment. */
-    python: string;
+    /** Folders of the programs of the Python environments. */
+    feast: string;
+    litellm: string;
   }
 }
