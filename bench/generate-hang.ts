@@ -33,7 +33,8 @@ export async function hangs(model: Model, { calls, inFlight, deadlineMs }: HangS
     const inTime = latenciesMs.filter((ms) => ms <= deadlineMs).length - problems.length;
     const { p50Ms, p99Ms, maxMs } = latencyOf(latenciesMs);
     const share = rounded(inTime / calls);
-    results.push({ variant: name, calls, failed: problems.length, inTime, share, p50Ms, p99Ms, maxMs });
+    const failures = [...new Set(problems)];
+    results.push({ variant: name, calls, failed: problems.length, failures, inTime, share, p50Ms, p99Ms, maxMs });
   }
   heading(`A model that hangs, a deadline of ${deadlineMs} ms, ${inFlight} at a time`);
   table(
