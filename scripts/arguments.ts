@@ -1,11 +1,18 @@
 /** Reads a command's arguments. What `read` throws is for whoever typed them: the process ends with 2. */
 export function readArguments<Options>(usage: string, read: () => Options): Options {
+  process.stdout.on('error', endQuietly);
   try {
     return read();
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
     process.exit(2);
   }
+}
+
+/** Whoever reads has read enough, as `head` does: there is nothing to complain of. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }
 
 /** A share of the whole. Default: all of it. Throws on anything but a number above 0 and at most 1. */
