@@ -1,6 +1,6 @@
 import { canaryExperiment } from '../experiments/canary.ts';
-import { collectEvidence } from '../experiments/evidence-store.ts';
-import { type GateLimits, gateLimits, harmsOf, judge, type Verdict } from '../experiments/gate.ts';
+import { collectEvidence, type EvidenceRequest } from '../experiments/evidence-store.ts';
+import { harmsOf, judge, type Verdict } from '../experiments/gate.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import type { Database } from '../platform/database.ts';
 import { rollBack } from '../registry/roll-back.ts';
@@ -12,7 +12,6 @@ export interface JudgePoliciesDeps {
   readonly database: Database;
   /** Of this build. */
   readonly policies: ReadonlyMap<string, Policy>;
-  readonly limits?: GateLimits;
   /** What was judged less than this long ago, at the step where it stands, is not judged again. Default: nothing. */
   readonly freshMs?: number;
 }
@@ -23,7 +22,7 @@ export interface JudgePoliciesDeps {
  * looks. Several processes may do it at once.
  */
 export async function judgePolicies(
-  { database, policies, limits = gateLimits, freshMs = 0 }: JudgePoliciesDeps,
+  { database, policies, freshMs = 0 }: JudgePoliciesDeps,
   nowMs: number,
 ): Promise<readonly Verdict[]> {
   const store = createRolloutStore(database);
@@ -34,14 +33,15 @@ export async function judgePolicies(
       ({ subject, step, judgedAtMs }) =>
         subject === subjectName(standing) && step === standing.number && nowMs - judgedAtMs < freshMs,
     );
-  const candidates = [...shadows, ...(canary ? [canary] : [])].filter(
+  // whoever decides about people first: a shadow that cannot be judged must not keep them waiting
+  const candidates = [...(canary ? [canary] : []), ...shadows].filter(
     (each) => isHere(each, policies) && !isFresh(each),
   );
   if (!active) return [];
   const verdicts: Verdict[] = [];
   for (const standing of candidates) {
     const evidence = await collectEvidence(database, requestOf(standing, active));
-    const verdict = judge(evidence, nowMs, limits);
+    const verdict = judge(evidence, nowMs);
     await store.putVerdict(verdict);
     verdicts.push(verdict);
     const harms = standing.stage === 'canary' ? harmsOf(verdict) : [];
@@ -60,7 +60,8 @@ export function createGateChore(deps: JudgePoliciesDeps): Chore {
 const isHere = ({ policy, version }: Standing, policies: ReadonlyMap<string, Policy>): boolean =>
   policies.get(policy)?.version === version;
 
-function requestOf(standing: Standing, active: Standing) {
+/** What evidence of a policy is asked for, where it stands beside the active one. */
+export function requestOf(standing: Standing, active: Standing): EvidenceRequest {
   const { policy, version, percent, number, sinceMs, servesSinceMs, stage, expectedDivergence } = standing;
   const experiment = canaryExperiment({ policy, version, percent, step: number });
   return {

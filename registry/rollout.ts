@@ -129,7 +129,7 @@ export type Transition =
   | { readonly kind: 'appended'; readonly steps: readonly RolloutStep[] }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-export const noRollouts: Rollouts = { number: 0, standings: [] };
+const noRollouts: Rollouts = { number: 0, standings: [] };
 
 /** Where the steps lead to. Throws if one does not follow from those before it: then a store has lost or forged one. */
 export function foldRollouts(steps: readonly RolloutStep[], from: Rollouts = noRollouts): Rollouts {

@@ -302,9 +302,9 @@ describe('every replica', () => {
       });
       expect(performance.now() - startMs).toBeLessThan(2_000);
     }
+    await waitFor('enough Scores', async () => answered > 50);
     ends.abort();
     await Promise.all(load); // rejects with the first call that failed
-    expect(answered).toBeGreaterThan(20);
   });
 
   it('keeps the last good set on an outage, and where a set is wrong, and goes on with the next', async () => {
