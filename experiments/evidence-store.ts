@@ -31,7 +31,7 @@ export interface EvidenceRequest {
   readonly policy: PolicyVersion;
   /** What it is compared with. */
   readonly active: PolicyVersion;
-  /** When it came to its present stage or step. */
+  /** When it came into the shadow, or first served people: what people did before is what they are grouped by. */
   readonly sinceMs: number;
   /** Why the policy is meant to differ from the active one, and who says so. */
   readonly expectedDivergence?: Explanation | undefined;
@@ -150,7 +150,7 @@ const sumsByGroup = `
   GROUP BY segment, "group", arm ORDER BY segment, "group", arm`;
 
 /**
- * How the decisions of the canary's arm went since it came to its present step. One that was not timed is neither fast nor
+ * How the decisions of the canary's arm went, at its present share. One that was not timed is neither fast nor
  * slow; as an error it counts.
  */
 async function readServing(
