@@ -142,7 +142,9 @@ describe.concurrent('a stream of dead letters that is full', () => {
     await sleep(ackWaitMs * 2);
     await publishStory(rig.ledger, { count: 10, seed: 30, badShare: 0 });
     await waitFor('later good events', async () => (await storedEvents(rig)) === rig.ledger.events.size);
-    const durable = await withStreams(rig, ({ consumers }) => consumers.info('signals', 'feature-pipeline-signals'));
+    const look = () => withStreams(rig, ({ consumers }) => consumers.info('signals', 'feature-pipeline-signals'));
+    await waitFor('the good events to be acknowledged', async () => (await look()).num_ack_pending <= 7); // stored before
+    const durable = await look();
     expect(durable).toMatchObject({ num_ack_pending: 7, num_redelivered: 0 }); // held, by heartbeats
     await consumers.printed(/maximum messages exceeded/, 30_000);
     await limitLetters(-1);
