@@ -6,7 +6,7 @@ import { type ArmRewards, rewardsByArm } from './arm-rewards.ts';
 import { add, contributionOf, type Statistics, subtract } from './linear-model.ts';
 import { movePromptRewards, setPromptRewards } from './prompt-reward-store.ts';
 import type { Reward } from './prompt-rewards.ts';
-import { type OutcomeName, rewardMilli, rewards } from './rewards.ts';
+import { isOutcomeName, rewardMilli, rewards } from './rewards.ts';
 import { nothingLearnt, statisticsArrays, statisticsColumns, statisticsVersion } from './statistics.ts';
 
 /** At most this many tips in one transaction. */
@@ -79,8 +79,8 @@ interface Tip {
   readonly user_id: string;
   readonly tip_id: string;
   readonly decision_id: string;
-  /** Null: it has none any more. */
-  readonly outcome: OutcomeName | null;
+  /** Null: it has none any more. One that this build does not know is worth nothing to it. */
+  readonly outcome: string | null;
   readonly outcome_event_id: string | null;
   readonly dwell_ms: number | null;
   /** What it counts for so far. Null: nothing, or in the sums of another version. */
@@ -208,13 +208,13 @@ function parametersOf(tips: readonly Tip[], sums: ReadonlyMap<string, Statistics
   ];
 }
 
-function rewardOf({ outcome, dwell_ms }: Pick<Tip, 'outcome' | 'dwell_ms'>): number | null {
-  return outcome === null ? null : rewardMilli(outcome, dwell_ms ?? undefined);
+function rewardOf(tip: Pick<Tip, 'outcome' | 'dwell_ms'>): number | null {
+  return worthOf(tip)?.milli ?? null;
 }
 
-function worthOf(tip: Pick<Tip, 'outcome' | 'dwell_ms'>): Reward | null {
-  const milli = rewardOf(tip);
-  return tip.outcome === null || milli === null ? null : { outcome: tip.outcome, milli };
+function worthOf({ outcome, dwell_ms }: Pick<Tip, 'outcome' | 'dwell_ms'>): Reward | null {
+  if (outcome === null || !isOutcomeName(outcome)) return null;
+  return { outcome, milli: rewardMilli(outcome, dwell_ms ?? undefined) };
 }
 
 /** What the person's sums change by: the new reward comes in, and the one before, if there was one, goes out. */

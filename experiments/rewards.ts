@@ -36,6 +36,11 @@ export const rewards: RewardTable = {
   },
 };
 
+/** Whether a word is an outcome that this build knows: a row may come from a newer one. */
+export function isOutcomeName(word: string): word is OutcomeName {
+  return word === 'done' || Object.hasOwn(rewards.outcomes, word);
+}
+
 /** The reward of an outcome in thousandths. */
 export function rewardMilli(outcome: OutcomeName, dwellMs: number | undefined, table: RewardTable = rewards): number {
   if (outcome !== 'done') return table.outcomes[outcome];

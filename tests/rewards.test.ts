@@ -311,6 +311,31 @@ describe('rewards', () => {
     expect(await storedFor(userId)).toEqual(nothingLearnt);
   });
 
+  it('count for nothing where the outcome is of a newer build, and are learnt anew without it', async () => {
+    const userId = newId(Date.now());
+    const arms: Arm[] = [['policies', '1', 'control']];
+    const outcomes = [{ reaction: 1 as const, dwellMs: 20_000n, atMs: 1 }];
+    const story = { vector: vectorNames.map(() => 1), arms, outcomes };
+    const strange = eventsOf(userId, story);
+    const known = eventsOf(userId, story);
+    await storePatiently(createEventStore(database), [...strange, ...known]);
+    const damaged = database.query(
+      `UPDATE tip_outcomes SET outcome = 'framed' WHERE user_id = $1 AND decision_id = $2`,
+      [userId, strange[0]?.eventId],
+    );
+    expect((await damaged).rowCount).toBe(1);
+    for (const learn of [rewardAll, () => relearn(database, [userId])]) {
+      await learn();
+      expect(await storedFor(userId)).toEqual(learntFrom(known));
+      expect(await countsFor(userId)).toMatchObject([{ rewards: 1, rewardMilli: 1000 }]);
+      const { rows } = await database.query(
+        'SELECT sum(done)::int AS done, sum(reward_milli)::int AS milli FROM prompt_rewards WHERE user_id = $1',
+        [userId],
+      );
+      expect(rows).toEqual([{ done: 1, milli: 1000 }]);
+    }
+  });
+
   it('are given anew where rewards or sums were wrong, and what is right is not touched', async () => {
     const userId = newId(Date.now());
     const outcomes = [{ reaction: 1 as const, dwellMs: 20_000n, atMs: 1 }];
