@@ -13,6 +13,7 @@ import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Bus } from '../platform/bus.ts';
 import { type Clock, dayMs } from '../platform/clock.ts';
 import type { Database } from '../platform/database.ts';
+import type { Followed } from '../platform/follow.ts';
 import { idAt } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 
@@ -59,21 +60,28 @@ export function createRewardChore(database: Database): Chore {
 /** Ends a shadow's turn: it must end soon after the process is asked to, also with years of decisions before it. */
 const batchesOfTurn = 10;
 
-/** What policies in the shadow would have done: each at its own pace, so that one that fails holds up none. */
+/** What policies in the shadow would have done. They take turns at the same time, so that one that fails holds up none. */
 export function createShadowChores(
   database: Database,
-  policies: Iterable<Policy>,
-  isInShadow: (policy: Policy) => boolean,
+  shadows: Pick<Followed<ReadonlySet<Policy>>, 'current'>,
 ): Chore[] {
   const store = createShadowStore(database);
-  const chores = Array.from(policies, (policy): Chore => {
-    const takeTurn = async () => {
-      for (let batch = 0; batch < batchesOfTurn && isInShadow(policy); batch++)
-        if ((await store.scoreNext(policy)) === 0) return;
-    };
-    return { name: `shadow ${policy.name}`, everyMs: 500, run: takeTurn };
-  });
-  return [...chores, { name: 'old shadow scores', everyMs: dayMs / 4, run: (nowMs) => store.forget(nowMs) }];
+  const takeTurn = async (policy: Policy) => {
+    for (let batch = 0; batch < batchesOfTurn && shadows.current().has(policy); batch++)
+      if ((await store.scoreNext(policy)) === 0) return;
+  };
+  const run = async () => {
+    const policies = [...shadows.current()];
+    const turns = await Promise.allSettled(policies.map(takeTurn));
+    const failures = turns.flatMap((turn, i) =>
+      turn.status === 'rejected' ? [`${policies[i]?.name}: ${String(turn.reason)}`] : [],
+    );
+    if (failures.length > 0) throw new Error(failures.join('; '));
+  };
+  return [
+    { name: 'shadows', everyMs: 500, run },
+    { name: 'old shadow scores', everyMs: dayMs / 4, run: (nowMs) => store.forget(nowMs) },
+  ];
 }
 
 /** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */

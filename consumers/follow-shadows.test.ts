@@ -3,6 +3,7 @@ import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import { policies } from '../experiments/policies/index.ts';
 import { random } from '../experiments/policies/random.ts';
 import { softmax } from '../experiments/policies/softmax.ts';
+import { unchanging } from '../platform/follow.ts';
 import { firstStep, type RolloutStep, type Stage } from '../registry/rollout.ts';
 import { followShadows } from './follow-shadows.ts';
 
@@ -17,7 +18,7 @@ describe('the policies in the shadow', () => {
       steps = [...steps, { ...by, number: steps.length + 1, policy, version, from, to, percent: 0 }];
     };
     const store = { readSteps: async (known: number) => (steps.length > known ? steps : undefined) };
-    const shadows = followShadows({ store, policies, log });
+    const shadows = followShadows({ store, policies: unchanging(policies), log });
     const names = async () => {
       await shadows.refresh();
       return [...shadows.current()].map(({ name }) => name);

@@ -3,6 +3,7 @@ import { collectEvidence, type EvidenceRequest } from '../experiments/evidence-s
 import { harmsOf, judge, type Verdict } from '../experiments/gate.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import type { Database } from '../platform/database.ts';
+import type { Followed } from '../platform/follow.ts';
 import { rollBack } from '../registry/roll-back.ts';
 import { foldRollouts, type Standing, servingOf, subjectName } from '../registry/rollout.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
@@ -10,8 +11,8 @@ import type { Chore } from './chores.ts';
 
 export interface JudgePoliciesDeps {
   readonly database: Database;
-  /** Of this build. */
-  readonly policies: ReadonlyMap<string, Policy>;
+  /** All that can decide. */
+  readonly policies: Pick<Followed<ReadonlyMap<string, Policy>>, 'current'>;
   /** What was judged less than this long ago, at the step where it stands, is not judged again. Default: nothing. */
   readonly freshMs?: number;
 }
@@ -35,7 +36,7 @@ export async function judgePolicies(
     );
   // whoever decides about people first: a shadow that cannot be judged must not keep them waiting
   const candidates = [...(canary ? [canary] : []), ...shadows].filter(
-    (each) => isHere(each, policies) && !isFresh(each),
+    (each) => isHere(each, policies.current()) && !isFresh(each),
   );
   if (!active) return [];
   const verdicts: Verdict[] = [];

@@ -1,4 +1,6 @@
+import { modelFeed } from '../experiments/model-feed.ts';
 import { policies } from '../experiments/policies/index.ts';
+import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createEventStore } from '../features/event-store.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -6,6 +8,8 @@ import { openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
+import { followModels } from '../registry/follow-models.ts';
+import { createModelStore } from '../registry/model-store.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { createChores, createRewardChore, createShadowChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
@@ -18,6 +22,8 @@ import { runConsumers } from './run-consumers.ts';
 const statementTimeoutMs = 20_000;
 /** A chore may read a whole table. */
 const choreTimeoutMs = 600_000;
+/** Each in a transaction of its own. More than these wait for each other. */
+const shadowsAtOnce = 8;
 
 await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);
@@ -44,7 +50,7 @@ await runMain(async (signal) => {
   const shadowsDatabase = openDatabase({
     url: config.databaseUrl,
     applicationName: 'oo-shadows',
-    maxConnections: policies.size + 1,
+    maxConnections: shadowsAtOnce,
     statementTimeoutMs: choreTimeoutMs,
   });
   const gateDatabase = openDatabase({
@@ -61,15 +67,22 @@ await runMain(async (signal) => {
   try {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
-    const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies, log });
+    const models = followModels({
+      store: createModelStore(shadowsDatabase),
+      feed: modelFeed,
+      policies,
+      policyOf: (version) => createModelPolicy(version),
+      log,
+    });
+    const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies: models, log });
     const stopped = AbortSignal.any([signal, lost.signal]);
     const all = [
       ...createChores({ bus, database: choresDatabase }, config),
       createRewardChore(rewardsDatabase),
-      ...createShadowChores(shadowsDatabase, policies.values(), (policy) => shadows.current().has(policy)),
-      createGateChore({ database: gateDatabase, policies }),
+      ...createShadowChores(shadowsDatabase, shadows),
+      createGateChore({ database: gateDatabase, policies: models }),
     ];
-    const following = shadows.follow(stopped);
+    const following = Promise.all([models, shadows].map((each) => each.follow(stopped)));
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
     await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
     await Promise.all([chores, following]);

@@ -1,12 +1,13 @@
 import type { Vector } from '../features/vector.ts';
 import { type Draws, pick, policyDraws, seedOf, uniform } from './draw.ts';
-import { emptyModel, fitModel, type Refusal, type Statistics } from './linear-model.ts';
+import { emptyModel, fitModel, type Model, type Refusal, type Statistics } from './linear-model.ts';
 import type { Outcome, Policy } from './policies/policy.ts';
 import { random } from './policies/random.ts';
+import { nothingLearnt } from './statistics.ts';
 
 export interface Decision extends Outcome {
   readonly policy: Policy;
-  /** The version of what the policy started to learn from. Empty: it learns nothing. */
+  /** The version of what the policy started to learn from, or asked. Empty: it learns nothing and asks nobody. */
   readonly modelVersion: string;
   /** What it has learnt: a weight for each entry of the vectors, 0 for one it does not read. Empty: it estimates nothing. */
   readonly weights: readonly number[];
@@ -18,13 +19,15 @@ export interface Decision extends Outcome {
   readonly failure: Failure | undefined;
 }
 
-/** Statistics that are not served, or a policy that gave no proper distribution. */
-export type Failure = Refusal | { readonly kind: 'improper' };
+/** Statistics that are not served, a policy that gave no proper distribution, or one whose predictor gave no answer. */
+export type Failure = Refusal | { readonly kind: 'improper' | 'no_prediction' };
 
 /** All that was learnt, at one instant. */
 export interface Learnt {
   readonly person: Statistics;
   readonly population: Statistics;
+  /** What the policy's predictor says of the vectors. Undefined: it has none, or there was no answer. */
+  readonly predictions?: readonly number[] | undefined;
 }
 
 /**
@@ -40,20 +43,21 @@ export function decide(policy: Policy, vectors: readonly Vector[], requestId: st
 
 type Evaluation = Omit<Decision, 'seed' | 'draw' | 'chosen'>;
 
-function evaluate(
-  policy: Policy,
-  vectors: readonly Vector[],
-  { person, population }: Learnt,
-  draws: Draws,
-): Evaluation {
-  const { learning } = policy;
-  const model = learning ? fitModel(person, population, learning.prior, learning) : emptyModel;
-  if (model.kind === 'refused') return fallBack(vectors, draws, model);
+function evaluate(policy: Policy, vectors: readonly Vector[], learnt: Learnt, draws: Draws): Evaluation {
+  const model = modelFor(policy, learnt);
+  if (model.kind !== 'model') return fallBack(vectors, draws, model);
   const outcome = policy.choose(model, vectors, draws);
   if (!isProper(outcome, vectors.length, policy.leastPropensity(vectors.length)))
     return fallBack(vectors, draws, { kind: 'improper' });
-  const weights = model.mean.length === 0 ? [] : person.xy.map((_, i) => model.mean[i] ?? 0);
-  return { ...outcome, policy, modelVersion: learning?.prior.version ?? '', weights, failure: undefined };
+  const weights = model.mean.length === 0 ? [] : learnt.person.xy.map((_, i) => model.mean[i] ?? 0);
+  const modelVersion = policy.predictor?.version ?? policy.learning?.prior.version ?? '';
+  return { ...outcome, policy, modelVersion, weights, failure: undefined };
+}
+
+function modelFor({ learning, predictor }: Policy, { person, population, predictions }: Learnt): Model | Failure {
+  if (predictor) return predictions ? { ...emptyModel, predictions } : { kind: 'no_prediction' };
+  if (!learning) return emptyModel;
+  return fitModel(person, learning.isOfEverybody ? nothingLearnt : population, learning.prior, learning);
 }
 
 /** A policy that fails must not decide about people: `random` does, and says so. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { contentHash } from '../platform/content-hash.ts';
 import { type FieldViolation, invalidArgument } from '../platform/errors.ts';
+import { pathStep, violationsOf } from '../platform/violations.ts';
 import { bucketsOf } from './assignment.ts';
 
 /** A comparison of two or more arms on people drawn at random. Data: a change of it is a new `version`. */
@@ -161,7 +162,7 @@ const definitions = z.strictObject(
  */
 export function parseExperiments(input: unknown, choices: Choices, haveRun: readonly Experiment[] = []): ExperimentSet {
   const result = definitions.safeParse(input);
-  if (!result.success) throw invalid(result.error.issues.flatMap(toViolations));
+  if (!result.success) throw invalid(violationsOf(result.error));
   const experiments = result.data.experiments.map(toExperiment);
   const { holdouts } = result.data;
   const violations = [
@@ -236,7 +237,7 @@ function problemsOf(
     if (haveParameters && !parameters) report(`arms[${i}].parameters`, 'is not set, but other arms have parameters');
   }
   for (const [user, key] of Object.entries(forced)) {
-    if (!arms.some((each) => each.key === key)) report(`forced${step(user)}`, 'is the key of no arm');
+    if (!arms.some((each) => each.key === key)) report(`forced${pathStep(user)}`, 'is the key of no arm');
   }
   if (namespace && namespace.from >= namespace.to) report('namespace.to', 'must be more than from');
   if (holdout !== undefined && !holdouts.some(({ key }) => key === holdout)) report('holdout', 'is no key in holdouts');
@@ -312,22 +313,4 @@ function repeated(path: string, items: readonly { readonly key: string }[]): Fie
 
 function invalid(violations: readonly FieldViolation[]) {
   return invalidArgument(violations, { reason: 'INVALID_EXPERIMENTS' });
-}
-
-/** Each field that a definition does not have is a problem of its own. */
-function toViolations(issue: z.core.$ZodIssue): FieldViolation[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ field: toPath([...issue.path, key]), description: 'is unknown' }));
-  }
-  const description = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-  return [{ field: toPath(issue.path), description }];
-}
-
-function toPath(path: readonly PropertyKey[]): string {
-  return path.map(step).join('').replace(/^\./, '');
-}
-
-function step(key: PropertyKey): string {
-  if (typeof key === 'number') return `[${key}]`;
-  return /^[A-Za-z_]\w*$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(String(key))}]`;
 }

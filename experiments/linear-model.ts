@@ -77,9 +77,12 @@ function combine(a: Statistics, b: Statistics, sign: 1 | -1): Statistics {
 }
 
 /** What is believed before any reward was seen. */
-export interface Prior {
-  /** Changes with the values below. */
+export interface Prior extends LinearWeights {
+  /** Changes with the values. */
   readonly version: string;
+}
+
+export interface LinearWeights {
   /** The expected weight of each entry. A model has as many entries. */
   readonly mean: readonly number[];
   /** The expected variance of a reward around its estimate. */
@@ -107,6 +110,8 @@ export interface Model {
   readonly noise: number;
   /** Rewards of this person behind it. */
   readonly count: number;
+  /** What a model that is not linear says of each candidate, in the place of the weights. */
+  readonly predictions?: readonly number[];
 }
 
 /** The model of whoever learns nothing. */
@@ -182,7 +187,7 @@ function everyoneOf(population: Statistics, prior: Prior, lambda: number): Moved
  */
 function ridge(
   statistics: Statistics,
-  { mean, noise, noiseCount }: Omit<Prior, 'version'>,
+  { mean, noise, noiseCount }: LinearWeights,
   precision: number,
 ): Pick<Model, 'mean' | 'factor' | 'noise'> | Problem {
   const dimension = mean.length;

@@ -1,6 +1,6 @@
 import { type Vector, vectorNames, vectorVersion } from '../features/vector.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
-import { decide } from './decide.ts';
+import { decide, type Learnt } from './decide.ts';
 import type { Statistics } from './linear-model.ts';
 import { problemOfDecision, toRow } from './off-policy/row.ts';
 import type { Policy } from './policies/policy.ts';
@@ -27,16 +27,22 @@ export interface ShadowScore {
 
 /**
  * Asks a policy what it would have done, for the very vectors and the very sums that the decision was made with.
- * `population` are the sums that the decision names; undefined: they are lost. Never throws: what a policy throws, and what
+ * `population` are the sums that the decision names; undefined: they are lost. `predictions` are what the policy's predictor
+ * says of the vectors; undefined: it has none, or none that answers. Never throws: what a policy throws, and what
  * is no distribution, is a failure of that policy alone. `random` does not stand in for it here.
  */
-export function scoreShadow(policy: Policy, decision: TipScored, population: Statistics | undefined): Shadowed {
+export function scoreShadow(
+  policy: Policy,
+  decision: TipScored,
+  population: Statistics | undefined,
+  predictions?: readonly number[],
+): Shadowed {
   const propensities = decision.candidates.map(({ propensity }) => propensity);
   const chosen = decision.candidates.findIndex(({ tipId }) => tipId === decision.tipId);
   const logged = { user: 'somebody', chosen, propensities, targetProbabilities: propensities, reward: 0 };
   const skip = problemOfDecision(logged) ? 'propensities' : missingFor(policy, decision, population);
   if (skip) return { kind: 'skipped', counters: oneSkipped[skip] };
-  const shadow = probabilitiesOf(policy, decision, population ?? nothingLearnt);
+  const shadow = probabilitiesOf(policy, decision, { population: population ?? nothingLearnt, predictions });
   const asked = { ...logged, targetProbabilities: shadow };
   if (problemOfDecision(asked)) return { kind: 'failed', counters: oneError };
   const { targetProbability, unsupported = 0 } = toRow(asked);
@@ -55,9 +61,10 @@ export function scoreShadow(policy: Policy, decision: TipScored, population: Sta
 
 /** What a policy that learns would decide by, and the log does not have. */
 export function missingFor(policy: Policy, decision: TipScored, population: Statistics | undefined): Skip | undefined {
-  if (!policy.learning) return undefined;
+  if (!policy.learning && !policy.predictor) return undefined;
   // An empty version is one from before anything that was learnt was logged.
   if (decision.vectorVersion !== '' && !hasOurVectors(decision)) return 'vectors';
+  if (!policy.learning) return undefined;
   // A policy that learns nothing logs nothing of what others had learnt: neither does `random` in the place of one.
   const isLogged = decision.vectorVersion !== '' && decision.modelVersion !== '';
   return isLogged && population ? undefined : 'statistics';
@@ -74,9 +81,13 @@ function hasOurVectors(decision: TipScored): boolean {
 const vectorsOf = ({ candidates }: TipScored): readonly Vector[] => candidates.map(({ vector }) => [...vector]);
 
 /** Empty: the policy failed. */
-function probabilitiesOf(policy: Policy, decision: TipScored, population: Statistics): readonly number[] {
+function probabilitiesOf(
+  policy: Policy,
+  decision: TipScored,
+  known: Pick<Learnt, 'population' | 'predictions'>,
+): readonly number[] {
   try {
-    const learnt = { person: ofLogged(decision.statistics), population };
+    const learnt = { ...known, person: ofLogged(decision.statistics) };
     const { failure, propensities } = decide(policy, vectorsOf(decision), decision.requestId, learnt);
     return failure ? [] : [...propensities];
   } catch {

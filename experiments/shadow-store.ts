@@ -183,8 +183,10 @@ function startTally(policy: Policy, populations: PopulationReader, cpuMicros: ()
       const decision = event.payload.value;
       const population = await populations.read(decision.populationId);
       await new Promise(setImmediate); // a slow shadow must not hold up events that are being stored
+      const vectors = decision.candidates.map(({ vector }) => vector);
+      const predictions = await policy.predictor?.predict(vectors).catch(() => undefined);
       const before = cpuMicros();
-      const shadowed = scoreShadow(policy, decision, population);
+      const shadowed = scoreShadow(policy, decision, population, predictions);
       const spent = shadowed.kind === 'skipped' ? 0 : Math.max(0, Math.round(cpuMicros() - before));
       const decidedAtMs = toMs(event.occurredAt);
       const day = utcDay(decidedAtMs);

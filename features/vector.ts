@@ -38,6 +38,19 @@ export const vectorNames = [
   'tip_volume_30d',
 ] as const;
 
+/** One entry as a model reads it: whole numbers of -4096 to 4096, in units of 2^-12, encoded in one certain way. */
+export interface VectorInput {
+  readonly name: string;
+  readonly type: 'fixed12';
+  readonly encoding: string;
+}
+
+export const vectorInputs: readonly VectorInput[] = vectorNames.map((name) => ({
+  name,
+  type: 'fixed12',
+  encoding: vectorVersion,
+}));
+
 const ofCandidate: readonly string[] = ['is_overdue', 'task_age_norm', 'priority_norm'];
 
 /** Whether an entry says something of the candidate itself. The others say it of the person and the moment. */

@@ -2,6 +2,7 @@ import { createPopulationReader } from '../experiments/population-store.ts';
 import { profileTables } from '../features/definitions.ts';
 import type { Database } from '../platform/database.ts';
 import { derivedId } from '../platform/ids.ts';
+import { openDeciders } from './deciders.ts';
 import { readHistories } from './histories.ts';
 import { atDecisions } from './point-in-time.ts';
 import { isTooOld } from './verify.ts';
@@ -117,9 +118,10 @@ async function readWhole(database: Database, decisionId: string, userId: string)
     for (const past of atDecisions(events, profileTables)) {
       if (past.decisionId !== decisionId) continue;
       const { populationId } = past.decision;
+      const decider = await (await openDeciders(database))(past.decision);
       const population = await createPopulationReader(database).read(populationId);
       const measurement = populationId === '' ? undefined : await readMeasurement(database, populationId);
-      return { past, population, measurement, isTooOld: isTooOld(past.decidedAtMs, completeFromDay) };
+      return { past, population, measurement, decider, isTooOld: isTooOld(past.decidedAtMs, completeFromDay) };
     }
   }
   return undefined;

@@ -4,6 +4,7 @@ import { decide } from '../experiments/decide.ts';
 import { noExperiments } from '../experiments/experiment.ts';
 import { add, contributionOf, noStatistics } from '../experiments/linear-model.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
+import { policies } from '../experiments/policies/index.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import { random } from '../experiments/policies/random.ts';
 import { treat } from '../experiments/treatment.ts';
@@ -20,6 +21,7 @@ import { dayMs, utcDay } from '../platform/clock.ts';
 import { toTipScored } from '../server/tip-scored.ts';
 import type { DecisionRecords } from './decision-records.ts';
 import { type Explanation, explainDecision, type Remains, type WholeExplanation } from './explain-decision.ts';
+import { deciderIn } from './verify-decision.ts';
 
 const nowMs = Date.UTC(2025, 10, 24, 12);
 const requestId = '0190a5d2-7b1c-7cc0-8a5e-2f1f6a5b3c1d';
@@ -69,9 +71,10 @@ function recordsOf({ policy = egreedyV2, snapshot = '9:9:', change, more, isTooO
   change?.(decision);
   const past = { decisionId: 'd', decidedAtMs: nowMs, decision, snapshot: parseSnapshot(snapshot), buckets: known };
   const measurement = { measured_at: new Date(nowMs - 60_000), people: 3, count: 2 };
+  const decider = deciderIn(policies, decision);
   const whole = isPopulationLost
-    ? { past, isTooOld, population: undefined, measurement: undefined }
-    : { past, isTooOld, population: person, measurement };
+    ? { past, isTooOld, decider, population: undefined, measurement: undefined }
+    : { past, isTooOld, decider, population: person, measurement };
   return { decisionId: 'd', userId: 'u', scored: undefined, whole, outcome: undefined, reactions: [], ...more };
 }
 

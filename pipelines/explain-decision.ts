@@ -5,7 +5,7 @@ import { namesOfDegradation, namesOfTipKind, namesOfTipSource, profileFeatures }
 import type { ScoredCandidate, TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import type { DecisionRecords, MeasurementRow } from './decision-records.ts';
 import { loggedReadings } from './recompute.ts';
-import { isReplayable, type Part, type Verdict, verifyDecision } from './verify-decision.ts';
+import { type Part, type Verdict, verifyDecision } from './verify-decision.ts';
 
 /**
  * A decision as a document: plain data with the same keys in every one, documented in docs/decision.md. Null: there is
@@ -267,9 +267,9 @@ function afterOf({ outcome, reactions }: Pick<DecisionRecords, 'outcome' | 'reac
 }
 
 /** Where events are gone, what follows from the logged vectors is compared alone. */
-function replayOf({ past, population, isTooOld }: NonNullable<DecisionRecords['whole']>): Replay {
+function replayOf({ past, population, decider, isTooOld }: NonNullable<DecisionRecords['whole']>): Replay {
   const isGone = isTooOld && past.snapshot !== undefined;
-  const comparisons = verifyDecision(past, population).filter(({ part }) => part === 'decision' || !isGone);
+  const comparisons = verifyDecision(past, population, decider).filter(({ part }) => part === 'decision' || !isGone);
   const differences = comparisons.flatMap(({ verdict, ...rest }) =>
     verdict === 'match' ? [] : [{ ...rest, verdict, logged: plain(rest.logged), recomputed: plain(rest.recomputed) }],
   );
@@ -277,7 +277,7 @@ function replayOf({ past, population, isTooOld }: NonNullable<DecisionRecords['w
   return {
     is_equal: differences.length === 0,
     features: isGone ? 'month_dropped' : past.snapshot ? 'recomputed' : 'nothing_read',
-    policy: isReplayable(past.decision) ? 'replayed' : 'unknown_version',
+    policy: decider.policy ? 'replayed' : 'unknown_version',
     compared: { feature: count('feature'), vector: count('vector'), decision: count('decision') },
     differences,
   };

@@ -1,6 +1,7 @@
 import { decide } from '../experiments/decide.ts';
 import type { Statistics } from '../experiments/linear-model.ts';
 import { policies } from '../experiments/policies/index.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
 import { ofLogged } from '../experiments/statistics.ts';
 import type { FeatureReading } from '../features/profile.ts';
 import { isOfCandidate } from '../features/vector.ts';
@@ -28,24 +29,35 @@ export interface Comparison {
  * Recomputes a decision from what its read had seen, and compares bit by bit: every reading, every entry of all vectors
  * but what the request said of the candidates themselves, and, with a policy that this build knows, what the policy made
  * of the logged vectors and of what it had learnt: of the person by the log, of everybody by `population`, undefined where
- * that is lost. Pure.
+ * that is lost. `decider`: by default a policy of this build. Pure.
  */
 export function verifyDecision(
-  { decision, decidedAtMs, snapshot, buckets }: PastDecision,
+  past: PastDecision,
   population: Statistics | undefined,
+  decider: Decider = deciderIn(policies, past.decision),
 ): readonly Comparison[] {
+  const { decision, decidedAtMs, snapshot, buckets } = past;
   const { profile, moment, entries } = recompute(decision, decidedAtMs, buckets);
   return [
     ...compareReadings(loggedReadings(decision), [...profile, ...moment.readings]),
     ...compareVectors(decision, entries),
     compareSnapshot(decision, snapshot !== undefined),
-    ...(population ? compareReplay(decision, population) : [lostPopulation(decision)]),
+    ...(population ? compareReplay(decision, population, decider) : [lostPopulation(decision)]),
   ];
 }
 
-/** Whether `verifyDecision` replays it as well: this build has the policy in that version. */
-export function isReplayable({ policy, policyVersion }: TipScored): boolean {
-  return policies.get(policy)?.version === policyVersion;
+/** Who decided. */
+export interface Decider {
+  /** Undefined: it is not there in that version, and what it did is not replayed. */
+  readonly policy: Policy | undefined;
+  /** What the policy's predictor says of the logged vectors. Undefined: it has none, or it gave no answer. */
+  readonly predictions?: readonly number[] | undefined;
+}
+
+/** Who decided, among some. */
+export function deciderIn(known: ReadonlyMap<string, Policy>, decision: TipScored): Decider {
+  const policy = known.get(decision.policy);
+  return { policy: policy?.version === decision.policyVersion ? policy : undefined };
 }
 
 function compareReadings(logged: readonly FeatureReading[], recomputed: readonly FeatureReading[]): Comparison[] {
@@ -102,12 +114,12 @@ function lostPopulation({ populationId }: TipScored): Comparison {
 }
 
 /** The decision once more, by what the policy had learnt then. */
-function compareReplay(decision: TipScored, population: Statistics): Comparison[] {
-  const policy = policies.get(decision.policy);
-  if (!policy || !isReplayable(decision)) return [];
+function compareReplay(decision: TipScored, population: Statistics, { policy, predictions }: Decider): Comparison[] {
+  if (!policy) return [];
   const { requestId, tipId, weights, modelVersion, candidates, seed, draw } = decision;
   const vectors = candidates.map(({ vector }) => vector);
-  const again = decide(policy, vectors, requestId, { person: ofLogged(decision.statistics), population });
+  const learnt = { person: ofLogged(decision.statistics), population, predictions };
+  const again = decide(policy, vectors, requestId, learnt);
   const same = (name: string, logged: unknown, recomputed: unknown): Comparison => {
     const verdict = isSame(logged, recomputed) ? 'match' : 'mismatch';
     return { part: 'decision', name, verdict, logged, recomputed };

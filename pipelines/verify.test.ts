@@ -33,7 +33,7 @@ it.each<[Verdict, number]>([
   ['extra', 0],
 ])('a decision with one %s beside what is right counts as equal: %d', (verdict, equal) => {
   const tally = startTally();
-  tally.add(past('d'), [compared('match', 'b'), compared(verdict)]);
+  tally.add(past('d'), [compared('match', 'b'), compared(verdict)], true);
   const { counts, ...report } = tally.report();
   expect(report).toMatchObject({
     decisions: 1,
@@ -46,8 +46,8 @@ it.each<[Verdict, number]>([
 
 test('a feature and the entry of the vector that it becomes are counted each for itself', () => {
   const tally = startTally();
-  tally.add(past('d'), [compared('extra', 'a', 'feature'), compared('match', 'a', 'vector')]);
-  tally.add(past('e'), [compared('match', 'a', 'feature'), compared('match', 'a', 'vector')]);
+  tally.add(past('d'), [compared('extra', 'a', 'feature'), compared('match', 'a', 'vector')], true);
+  tally.add(past('e'), [compared('match', 'a', 'feature'), compared('match', 'a', 'vector')], true);
   expect(tally.report().counts).toEqual([
     { part: 'feature', name: 'a', match: 1, mismatch: 0, missing: 0, extra: 1 },
     { part: 'vector', name: 'a', match: 2, mismatch: 0, missing: 0, extra: 0 },
@@ -61,6 +61,7 @@ test('of many differences the first ten are examples, and all are counted', () =
     tally.add(
       past(id),
       names.map((name) => compared('mismatch', name)),
+      true,
     );
   }
   const { examples, counts, equal } = tally.report();
@@ -74,8 +75,8 @@ test('of many differences the first ten are examples, and all are counted', () =
 test('decisions of a policy, or a version of it, that this build does not have are said, by both', () => {
   const tally = startTally();
   for (const policyVersion of ['0', egreedyV2.version, '0', '00'])
-    tally.add(past('d', { ...known, policyVersion }), []);
-  tally.add(past('d', { policy: 'gone', policyVersion: '1' }), []);
+    tally.add(past('d', { ...known, policyVersion }), [], policyVersion === egreedyV2.version);
+  tally.add(past('d', { policy: 'gone', policyVersion: '1' }), [], false);
   expect([...tally.report().notReplayed]).toEqual([
     [`${egreedyV2.name} 0`, 2],
     [`${egreedyV2.name} 00`, 1],

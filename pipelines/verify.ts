@@ -1,9 +1,10 @@
 import { createPopulationReader, type PopulationReader } from '../experiments/population-store.ts';
 import { firstDayRead, profileTables } from '../features/definitions.ts';
 import type { Database } from '../platform/database.ts';
+import { type DeciderOf, openDeciders } from './deciders.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
 import { atDecisions, type PastDecision } from './point-in-time.ts';
-import { type Comparison, isReplayable, type Part, type Verdict, verifyDecision } from './verify-decision.ts';
+import { type Comparison, type Part, type Verdict, verifyDecision } from './verify-decision.ts';
 
 /** What a verification found. */
 export interface Report {
@@ -48,18 +49,27 @@ const examplesMax = 10;
 export async function verify(database: Database, { onProgress, ...selection }: VerifyOptions = {}): Promise<Report> {
   const tally = startTally();
   const populations = createPopulationReader(database);
+  const deciderOf = await openDeciders(database);
   for await (const history of readHistories(database, selection)) {
-    await verifyPerson(tally, history, populations);
+    await verifyPerson(tally, history, { populations, deciderOf });
     onProgress?.(tally.report());
   }
   return tally.report();
 }
 
-async function verifyPerson(tally: Tally, { events, completeFromDay }: History, populations: PopulationReader) {
+async function verifyPerson(
+  tally: Tally,
+  { events, completeFromDay }: History,
+  { populations, deciderOf }: { readonly populations: PopulationReader; readonly deciderOf: DeciderOf },
+) {
   let isCounted = false;
   for (const past of atDecisions(events, profileTables)) {
     if (past.snapshot && isTooOld(past.decidedAtMs, completeFromDay)) tally.addTooOld();
-    else tally.add(past, verifyDecision(past, await populations.read(past.decision.populationId)));
+    else {
+      const decider = await deciderOf(past.decision);
+      const population = await populations.read(past.decision.populationId);
+      tally.add(past, verifyDecision(past, population, decider), decider.policy !== undefined);
+    }
     if (!isCounted) tally.addPerson();
     isCounted = true;
   }
@@ -73,7 +83,7 @@ export function isTooOld(decidedAtMs: number, completeFromDay: number | undefine
 export interface Tally {
   addPerson(): void;
   addTooOld(): void;
-  add(past: PastDecision, comparisons: readonly Comparison[]): void;
+  add(past: PastDecision, comparisons: readonly Comparison[], isReplayed: boolean): void;
   report(): Report;
 }
 
@@ -101,10 +111,10 @@ export function startTally(): Tally {
     addTooOld: () => {
       tooOld++;
     },
-    add({ decisionId, decision, snapshot }, comparisons) {
+    add({ decisionId, decision, snapshot }, comparisons, isReplayed) {
       decisions++;
       if (!snapshot) withoutPerson++;
-      if (!isReplayable(decision)) {
+      if (!isReplayed) {
         const policy = `${decision.policy} ${decision.policyVersion}`;
         notReplayed.set(policy, (notReplayed.get(policy) ?? 0) + 1);
       }

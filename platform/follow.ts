@@ -25,6 +25,11 @@ export interface FollowOptions<Value> {
   readonly everyMs?: number | undefined;
 }
 
+/** What never changes, for whoever follows. */
+export function unchanging<Value>(value: Value): Followed<Value> {
+  return { current: () => value, refresh: async () => undefined, follow: async () => {} };
+}
+
 /** Every process looks for itself, with one look into an index, which no lost connection or message can keep it from. */
 export function follow<Value>({
   what,

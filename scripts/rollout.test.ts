@@ -10,6 +10,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { unauthenticated, unavailable } from '../platform/errors.ts';
+import { unchanging } from '../platform/follow.ts';
 import { firstStep, foldRollouts, type RolloutStep, type StoredVerdict, standingOf } from '../registry/rollout.ts';
 import type { RolloutStore } from '../registry/rollout-store.ts';
 import { createErrorMapper, createErrorsInterceptor } from '../server/interceptors/errors.ts';
@@ -52,7 +53,7 @@ const store: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append' | 'list'
 
 const deps = {
   ...{ rolloutStore: store, rollouts: { refresh: async () => undefined }, clock: () => nowMs, log: { info: () => {} } },
-  policies: new Map(['old', 'new'].map((name) => [name, { name, version: '1' }])),
+  policies: unchanging(new Map(['old', 'new'].map((name) => [name, { name, version: '1' }]))),
 };
 
 const interceptors: Interceptor[] = [

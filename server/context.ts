@@ -1,6 +1,9 @@
 import { type Choices, type ExperimentSet, suspendUncleared } from '../experiments/experiment.ts';
-import { createExperimentStore } from '../experiments/experiment-store.ts';
-import { policies } from '../experiments/policies/index.ts';
+import { createExperimentStore, type ExperimentStore } from '../experiments/experiment-store.ts';
+import { modelFeed } from '../experiments/model-feed.ts';
+import { policies as builtPolicies } from '../experiments/policies/index.ts';
+import { createModelPolicy } from '../experiments/policies/of-model.ts';
+import type { Policy } from '../experiments/policies/policy.ts';
 import { createPopulationReader } from '../experiments/population-store.ts';
 import { statisticsVersion } from '../experiments/statistics.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
@@ -17,6 +20,8 @@ import type { Followed } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
+import { followModels } from '../registry/follow-models.ts';
+import { createModelStore } from '../registry/model-store.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
@@ -36,6 +41,7 @@ export type ServerContext = ScoreDeps &
     /** Until they are refreshed or followed, DEFAULT_POLICY decides, and there are no experiments. */
     readonly rollouts: Followed<ServedPolicies>;
     readonly experiments: Followed<ExperimentSet>;
+    readonly models: Followed<ReadonlyMap<string, Policy>>;
   };
 
 export interface ServerContextDeps {
@@ -50,8 +56,8 @@ export async function createContext(
   config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm' | 'feast'>,
   { database, bus, log, clock = systemClock }: ServerContextDeps,
 ): Promise<ServerContext> {
-  const policy = policies.get(config.policy);
-  if (!policy) throw new ConfigError([`DEFAULT_POLICY: must be one of ${[...policies.keys()].join(', ')}`]);
+  const policy = builtPolicies.get(config.policy);
+  if (!policy) throw new ConfigError([`DEFAULT_POLICY: must be one of ${[...builtPolicies.keys()].join(', ')}`]);
   const prompts = await startupStep(async () => {
     const registry = await loadPrompts();
     checkDefaultPrompt(registry, config.promptVersion);
@@ -61,8 +67,22 @@ export async function createContext(
   const metrics = createMetrics();
   const experimentStore = createExperimentStore(database);
   const rolloutStore = createRolloutStore(database);
-  const choices = choicesOf(prompts);
-  const rollouts = followRollouts({ store: rolloutStore, policies, defaultPolicy: policy, clock, log });
+  const models = followModels({
+    store: createModelStore(database),
+    feed: modelFeed,
+    policies: builtPolicies,
+    policyOf: (version) => createModelPolicy(version),
+    log,
+  });
+  const choices = choicesOf(prompts, models);
+  const knowingModels: Pick<ExperimentStore, 'readNewest'> = {
+    async readNewest(knownId) {
+      const newest = await experimentStore.readNewest(knownId);
+      if (newest) await models.refresh(); // a set may name a model that was registered a moment ago
+      return newest;
+    },
+  };
+  const rollouts = followRollouts({ store: rolloutStore, policies: models, defaultPolicy: policy, clock, log });
   const gatewaySources = { random: Math.random, now: () => performance.now(), clock, onCall: metrics.countLlmCall };
   return {
     readPerson: createPersonReader(
@@ -81,10 +101,11 @@ export async function createContext(
     erasureStore: createErasureStore(database),
     experimentStore,
     rolloutStore,
-    policies,
+    policies: models,
     choices,
     rollouts,
-    experiments: clearedExperiments(followExperiments({ store: experimentStore, choices, log }), rollouts),
+    models,
+    experiments: clearedExperiments(followExperiments({ store: knowingModels, choices, log }), rollouts),
     bus,
     prompts,
     defaultPromptVersion: config.promptVersion,
@@ -101,21 +122,30 @@ function clearedExperiments(
   rollouts: Pick<Followed<ServedPolicies>, 'current'>,
 ): Followed<ExperimentSet> {
   let [set, served] = [experiments.current(), rollouts.current()];
-  let cleared = suspendUncleared(set, served.cleared);
+  let cleared = suspendUncleared(set, new Set(served.cleared.keys()));
   return {
     ...experiments,
     current() {
       if (set !== experiments.current() || served !== rollouts.current()) {
         [set, served] = [experiments.current(), rollouts.current()];
-        cleared = suspendUncleared(set, served.cleared);
+        cleared = suspendUncleared(set, new Set(served.cleared.keys()));
       }
       return cleared;
     },
   };
 }
 
-/** What arms may choose: all policies, and the prompts that are not retired. */
-function choicesOf({ prompts }: PromptRegistry): Choices {
+/** What arms may choose: all policies that there are at the time, and the prompts that are not retired. */
+function choicesOf(
+  { prompts }: PromptRegistry,
+  models: Pick<Followed<ReadonlyMap<string, Policy>>, 'current'>,
+): Choices {
   const active = [...prompts.values()].filter(({ status }) => status === 'active');
-  return { policies: new Set(policies.keys()), promptVersions: new Set(active.map(({ version }) => version)) };
+  const promptVersions = new Set(active.map(({ version }) => version));
+  return {
+    promptVersions,
+    get policies() {
+      return new Set(models.current().keys());
+    },
+  };
 }

@@ -11,14 +11,14 @@ export interface ServedPolicies {
   /** Decides about whoever no experiment and no canary gives to another one. */
   readonly active: Policy;
   readonly canary: Experiment | undefined;
-  /** The names of those that arms of experiments may choose. */
-  readonly cleared: ReadonlySet<string>;
+  /** Those that arms of experiments may choose, by name. */
+  readonly cleared: ReadonlyMap<string, Policy>;
 }
 
 export interface FollowRolloutsDeps extends Pick<FollowOptions<ServedPolicies>, 'log' | 'everyMs'> {
   readonly store: Pick<RolloutStore, 'readSteps' | 'append'>;
-  /** Of this build. */
-  readonly policies: ReadonlyMap<string, Policy>;
+  /** All that can decide. */
+  readonly policies: Followed<ReadonlyMap<string, Policy>>;
   /** The first one to be active. Decides also until the rollouts were read. */
   readonly defaultPolicy: Policy;
   readonly clock: Clock;
@@ -34,10 +34,15 @@ export function followRollouts(deps: FollowRolloutsDeps): Followed<ServedPolicie
   };
   return follow({
     what: 'rollouts',
-    initial: { active: defaultPolicy, canary: undefined, cleared: new Set() },
+    initial: { active: defaultPolicy, canary: undefined, cleared: new Map() },
     async readNewest(knownNumber) {
       const steps = (await store.readSteps(knownNumber)) ?? (knownNumber === 0 ? await begin() : undefined);
-      return steps && { id: steps.length, read: () => toServed(servingOf(foldRollouts(steps)), policies) };
+      if (!steps) return undefined;
+      const serving = servingOf(foldRollouts(steps));
+      await policies.refresh(); // a step may be of a model that was registered a moment ago
+      const known = policies.current();
+      await Promise.all(serving.cleared.map((each) => find(each, known)?.predictor?.load()));
+      return { id: steps.length, read: () => toServed(serving, known) };
     },
     ...rest,
   });
@@ -45,19 +50,21 @@ export function followRollouts(deps: FollowRolloutsDeps): Followed<ServedPolicie
 
 /** Throws where a policy that people are to be decided about by is not in this build, in that version. */
 function toServed(serving: ReturnType<typeof servingOf>, policies: ReadonlyMap<string, Policy>): ServedPolicies {
-  const { active, canary, cleared } = serving;
-  const find = (subject: Subject): Policy | undefined => {
-    const policy = policies.get(subject.policy);
-    return policy?.version === subject.version ? policy : undefined;
-  };
-  const found = active && find(active);
+  const { active, canary } = serving;
+  const found = active && find(active, policies);
   if (!found) throw new RangeError(missing(active));
-  if (canary && !find(canary)) throw new RangeError(missing(canary));
+  if (canary && !find(canary, policies)) throw new RangeError(missing(canary));
+  const cleared = serving.cleared.flatMap((each) => find(each, policies) ?? []);
   return {
     active: found,
     canary: canary && canaryExperiment({ ...canary, step: canary.number }),
-    cleared: new Set(cleared.filter(find).map(({ policy }) => policy)),
+    cleared: new Map(cleared.map((policy) => [policy.name, policy])),
   };
+}
+
+function find({ policy: name, version }: Subject, policies: ReadonlyMap<string, Policy>): Policy | undefined {
+  const policy = policies.get(name);
+  return policy?.version === version ? policy : undefined;
 }
 
 const missing = (subject: Subject | undefined): string =>

@@ -80,7 +80,7 @@ export function toTipScored({
     timeZone: moment.timeZone,
     vectorVersion,
     elapsedMicros: elapsedMs === undefined ? 0 : wholeMicros(elapsedMs),
-    ...(policy.learning && {
+    ...((policy.learning ?? policy.predictor) && {
       populationId,
       ...(learnt.person.count > 0 && { statistics: toLogged(learnt.person) }),
     }),

@@ -24,6 +24,7 @@ import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelop
 import { Reaction } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { openDatabase } from '../platform/database.ts';
 import { DomainError } from '../platform/errors.ts';
+import { unchanging } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
 import { firstStep, foldRollouts, servingOf, standingOf } from '../registry/rollout.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
@@ -58,7 +59,7 @@ async function startWorld(active: Policy) {
   const by = { actor: 'test', caller: '', reason: 'a test' };
   await store.append([firstStep({ policy: active.name, version: active.version }, { ...by, atMs: nowMs })]);
   const advance = createAdvanceRollout({
-    ...{ rolloutStore: store, policies, clock: () => nowMs, log: silent },
+    ...{ rolloutStore: store, policies: unchanging(policies), clock: () => nowMs, log: silent },
     rollouts: { refresh: async () => undefined },
   });
   const rollouts = async () => foldRollouts((await store.readSteps(0)) ?? []);
@@ -131,7 +132,7 @@ async function startWorld(active: Policy) {
       );
     },
     async judge(freshMs = 0) {
-      const verdicts = await judgePolicies({ database, policies, freshMs }, nowMs);
+      const verdicts = await judgePolicies({ database, policies: unchanging(policies), freshMs }, nowMs);
       return verdicts[0];
     },
     async [Symbol.asyncDispose]() {

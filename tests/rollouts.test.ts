@@ -15,6 +15,7 @@ import { softmax } from '../experiments/policies/softmax.ts';
 import { AdminService, GateStatus, RolloutStage } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
+import { unchanging } from '../platform/follow.ts';
 import { foldRollouts, type RolloutStep, servingOf, standingOf, subjectName } from '../registry/rollout.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
@@ -394,8 +395,8 @@ describe('every replica', () => {
 
 describe('a replica that starts', () => {
   const start = (database: Database, defaultPolicy: Policy, known: ReadonlyMap<string, Policy> = policies) => {
-    const deps = { store: createRolloutStore(database), policies: known, defaultPolicy, clock: Date.now, log: silent };
-    return followRollouts(deps);
+    const deps = { policies: unchanging(known), defaultPolicy, clock: Date.now, log: silent };
+    return followRollouts({ store: createRolloutStore(database), ...deps });
   };
 
   it('among many on a new database, takes the first step once', async () => {

@@ -27,6 +27,7 @@ import { rebuild, rebuildScope } from '../pipelines/rebuild.ts';
 import { reportShadows } from '../pipelines/shadow-report.ts';
 import { dayMs, systemClock, utcDay } from '../platform/clock.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
+import { unchanging } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { decided, decisionBy, keepPopulation } from './_util/decisions.ts';
@@ -492,7 +493,7 @@ describe('shadows of the real service', () => {
       };
       const stop = new AbortController();
       const chores = runChores(
-        createShadowChores(loop.database, [thrower, random, softmax], () => true),
+        createShadowChores(loop.database, unchanging(new Set<Policy>([thrower, random, softmax]))),
         {
           clock: systemClock,
           log: silent,

@@ -17,6 +17,8 @@ export interface Policy {
   readonly version: string;
   /** How it learns. Undefined: it learns nothing, and its model is empty. */
   readonly learning: Learning | undefined;
+  /** Whom to ask, before it chooses, what each candidate is worth. Undefined: nobody, it knows by itself. */
+  readonly predictor?: Predictor;
   /** What no propensity falls below, by the number of candidates. */
   leastPropensity(candidates: number): number;
   choose(model: Model, vectors: readonly Vector[], draws: Draws): Outcome;
@@ -25,6 +27,18 @@ export interface Policy {
 export interface Learning extends Precisions {
   /** Its number of entries is the model's: the policy reads that many entries of a vector, the first ones. */
   readonly prior: Prior;
+  /** The prior was made from everybody's rewards: what the population learnt is in it already, and not counted again. */
+  readonly isOfEverybody?: boolean;
+}
+
+/** A registered model that is not linear. The same vectors give the same numbers, bit for bit, whoever else asks. */
+export interface Predictor {
+  /** As it is logged with each decision: the model's name and version. */
+  readonly version: string;
+  /** Makes it ready, once. Rejects where it is not what was registered. */
+  load(): Promise<void>;
+  /** The expected reward of each vector, in order, finite. Rejects where there is none in time. */
+  predict(vectors: readonly Vector[]): Promise<readonly number[]>;
 }
 
 /** What each entry adds to a vector's score, in order. Empty: the policy estimates nothing. */
@@ -39,6 +53,6 @@ export function estimate(weights: readonly number[], vector: Vector): number {
   return total;
 }
 
-export function estimates({ mean }: Model, vectors: readonly Vector[]): number[] {
-  return vectors.map((vector) => estimate(mean, vector));
+export function estimates({ mean, predictions }: Model, vectors: readonly Vector[]): number[] {
+  return predictions ? [...predictions] : vectors.map((vector) => estimate(mean, vector));
 }

@@ -137,6 +137,21 @@ export type RolloutStep = Prisma.RolloutStepModel
  */
 export type GateVerdict = Prisma.GateVerdictModel
 /**
+ * Model Model
+ * A line of models under one name.
+ */
+export type Model = Prisma.ModelModel
+/**
+ * Model ModelVersion
+ * What one model was at one time. Only added to: a trigger refuses everything else.
+ */
+export type ModelVersion = Prisma.ModelVersionModel
+/**
+ * Model ModelContent
+ * Bytes, under their SHA-256.
+ */
+export type ModelContent = Prisma.ModelContentModel
+/**
  * Model ExperimentStats
  * What a person did in one arm of an experiment. Whole numbers that only add up, see experiments/analysis/counters.ts.
  */

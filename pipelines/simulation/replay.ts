@@ -1,5 +1,6 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Statistics } from '../../experiments/linear-model.ts';
+import { policies } from '../../experiments/policies/index.ts';
 import type { Policy } from '../../experiments/policies/policy.ts';
 import { nothingLearnt } from '../../experiments/statistics.ts';
 import { profileTables } from '../../features/definitions.ts';
@@ -8,7 +9,7 @@ import type { TipScored } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
 import { EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { Degradation } from '../../gen/proto/oo/events/v1/tip_pb.ts';
 import { atDecisions } from '../point-in-time.ts';
-import { isReplayable, verifyDecision } from '../verify-decision.ts';
+import { deciderIn, verifyDecision } from '../verify-decision.ts';
 import type { Scored } from './memory-service.ts';
 import { simulate } from './simulate.ts';
 import type { Visit } from './world.ts';
@@ -55,11 +56,12 @@ export function replayAll(
     });
     for (const past of atDecisions(history, profileTables)) {
       const { decision } = past;
-      const wrong = verifyDecision(past, populations.get(decision.populationId)).filter(
+      const decider = deciderIn(policies, decision);
+      const wrong = verifyDecision(past, populations.get(decision.populationId), decider).filter(
         ({ verdict }) => verdict !== 'match',
       );
       replay.decisions++;
-      if (wrong.length === 0 && isReplayable(decision)) replay.equal++;
+      if (wrong.length === 0 && decider.policy) replay.equal++;
       else if (replay.examples.length < 5) replay.examples.push(wrong.map(({ name }) => name).join(', '));
       if (decision.degradations.includes(Degradation.POLICY_FALLBACK)) replay.fallbacks++;
       const total = decision.candidates.reduce((sum, { propensity }) => sum + propensity, 0);

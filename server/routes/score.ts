@@ -2,13 +2,13 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Decision, decide, type Learnt } from '../../experiments/decide.ts';
 import type { ExperimentSource } from '../../experiments/experiment.ts';
-import { policies } from '../../experiments/policies/index.ts';
+import type { Policy } from '../../experiments/policies/policy.ts';
 import { nothingLearnt } from '../../experiments/statistics.ts';
 import { treat, withCanary } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { readMoment } from '../../features/moment.ts';
 import { type Profile, readProfile } from '../../features/profile.ts';
-import { encodeVectors } from '../../features/vector.ts';
+import { encodeVectors, type Vector } from '../../features/vector.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { type ScoreRequest, ScoreRequestSchema, type ScoreResponse } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -63,11 +63,11 @@ export function createScore({
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, moment.nowMs);
     const vectors = encodeVectors(request.candidates.map(candidateFeatures), profile, moment);
-    const learnt = person?.learnt ?? nothing;
-    const { active, canary } = rollouts.current();
+    const { active, canary, cleared } = rollouts.current();
     const asExperiments = treat(experiments.current(), request.userId, moment.nowMs);
     const treatment = canary ? withCanary(asExperiments, canary, request.userId, moment.nowMs) : asExperiments;
-    const policy = policies.get(treatment.policy ?? active.name) ?? active;
+    const policy = cleared.get(treatment.policy ?? active.name) ?? active;
+    const learnt = { ...(person?.learnt ?? nothing), predictions: await predict(policy, vectors) };
     const decision = decide(policy, vectors, request.requestId, learnt);
 
     const readings = [...profile, ...moment.readings];
@@ -98,6 +98,11 @@ export function createScore({
     if (person && standing === event) countSkew(profile);
     return answer(standing, requestHash);
   };
+}
+
+/** Undefined: the policy asks nobody, or there is no answer in time. Then `random` decides, and the answer says so. */
+async function predict({ predictor }: Policy, vectors: readonly Vector[]): Promise<Learnt['predictions']> {
+  return predictor?.predict(vectors).catch(() => undefined);
 }
 
 /** Answers once more what was decided under the same id. */

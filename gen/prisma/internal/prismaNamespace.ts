@@ -419,6 +419,9 @@ export const ModelName = {
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
+  Model: 'Model',
+  ModelVersion: 'ModelVersion',
+  ModelContent: 'ModelContent',
   ExperimentStats: 'ExperimentStats',
   PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
@@ -439,7 +442,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2071,6 +2074,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    Model: {
+      payload: Prisma.$ModelPayload<ExtArgs>
+      fields: Prisma.ModelFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ModelFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ModelFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        findFirst: {
+          args: Prisma.ModelFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ModelFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        findMany: {
+          args: Prisma.ModelFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>[]
+        }
+        create: {
+          args: Prisma.ModelCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        createMany: {
+          args: Prisma.ModelCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ModelCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>[]
+        }
+        delete: {
+          args: Prisma.ModelDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        update: {
+          args: Prisma.ModelUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        deleteMany: {
+          args: Prisma.ModelDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ModelUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ModelUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>[]
+        }
+        upsert: {
+          args: Prisma.ModelUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelPayload>
+        }
+        aggregate: {
+          args: Prisma.ModelAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateModel>
+        }
+        groupBy: {
+          args: Prisma.ModelGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ModelCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelCountAggregateOutputType> | number
+        }
+      }
+    }
+    ModelVersion: {
+      payload: Prisma.$ModelVersionPayload<ExtArgs>
+      fields: Prisma.ModelVersionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ModelVersionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ModelVersionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        findFirst: {
+          args: Prisma.ModelVersionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ModelVersionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        findMany: {
+          args: Prisma.ModelVersionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>[]
+        }
+        create: {
+          args: Prisma.ModelVersionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        createMany: {
+          args: Prisma.ModelVersionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ModelVersionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>[]
+        }
+        delete: {
+          args: Prisma.ModelVersionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        update: {
+          args: Prisma.ModelVersionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        deleteMany: {
+          args: Prisma.ModelVersionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ModelVersionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ModelVersionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>[]
+        }
+        upsert: {
+          args: Prisma.ModelVersionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelVersionPayload>
+        }
+        aggregate: {
+          args: Prisma.ModelVersionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateModelVersion>
+        }
+        groupBy: {
+          args: Prisma.ModelVersionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelVersionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ModelVersionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelVersionCountAggregateOutputType> | number
+        }
+      }
+    }
+    ModelContent: {
+      payload: Prisma.$ModelContentPayload<ExtArgs>
+      fields: Prisma.ModelContentFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ModelContentFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ModelContentFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        findFirst: {
+          args: Prisma.ModelContentFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ModelContentFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        findMany: {
+          args: Prisma.ModelContentFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>[]
+        }
+        create: {
+          args: Prisma.ModelContentCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        createMany: {
+          args: Prisma.ModelContentCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ModelContentCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>[]
+        }
+        delete: {
+          args: Prisma.ModelContentDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        update: {
+          args: Prisma.ModelContentUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        deleteMany: {
+          args: Prisma.ModelContentDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ModelContentUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ModelContentUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>[]
+        }
+        upsert: {
+          args: Prisma.ModelContentUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ModelContentPayload>
+        }
+        aggregate: {
+          args: Prisma.ModelContentAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateModelContent>
+        }
+        groupBy: {
+          args: Prisma.ModelContentGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelContentGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ModelContentCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ModelContentCountAggregateOutputType> | number
+        }
+      }
+    }
     ExperimentStats: {
       payload: Prisma.$ExperimentStatsPayload<ExtArgs>
       fields: Prisma.ExperimentStatsFieldRefs
@@ -2781,6 +3006,38 @@ export const GateVerdictScalarFieldEnum = {
 export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
 
 
+export const ModelScalarFieldEnum = {
+  name: 'name',
+  createdAt: 'createdAt'
+} as const
+
+export type ModelScalarFieldEnum = (typeof ModelScalarFieldEnum)[keyof typeof ModelScalarFieldEnum]
+
+
+export const ModelVersionScalarFieldEnum = {
+  number: 'number',
+  name: 'name',
+  version: 'version',
+  hash: 'hash',
+  manifest: 'manifest',
+  artifact: 'artifact',
+  goldenBatch: 'goldenBatch',
+  card: 'card',
+  actor: 'actor',
+  registeredAt: 'registeredAt'
+} as const
+
+export type ModelVersionScalarFieldEnum = (typeof ModelVersionScalarFieldEnum)[keyof typeof ModelVersionScalarFieldEnum]
+
+
+export const ModelContentScalarFieldEnum = {
+  sha256: 'sha256',
+  bytes: 'bytes'
+} as const
+
+export type ModelContentScalarFieldEnum = (typeof ModelContentScalarFieldEnum)[keyof typeof ModelContentScalarFieldEnum]
+
+
 export const ExperimentStatsScalarFieldEnum = {
   userId: 'userId',
   experiment: 'experiment',
@@ -3192,6 +3449,9 @@ export type GlobalOmitConfig = {
   experimentSet?: Prisma.ExperimentSetOmit
   rolloutStep?: Prisma.RolloutStepOmit
   gateVerdict?: Prisma.GateVerdictOmit
+  model?: Prisma.ModelOmit
+  modelVersion?: Prisma.ModelVersionOmit
+  modelContent?: Prisma.ModelContentOmit
   experimentStats?: Prisma.ExperimentStatsOmit
   promptRewards?: Prisma.PromptRewardsOmit
   shadowCursor?: Prisma.ShadowCursorOmit

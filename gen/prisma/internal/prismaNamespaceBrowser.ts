@@ -73,6 +73,9 @@ export const ModelName = {
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
+  Model: 'Model',
+  ModelVersion: 'ModelVersion',
+  ModelContent: 'ModelContent',
   ExperimentStats: 'ExperimentStats',
   PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
@@ -411,6 +414,38 @@ export const GateVerdictScalarFieldEnum = {
 } as const
 
 export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
+
+
+export const ModelScalarFieldEnum = {
+  name: 'name',
+  createdAt: 'createdAt'
+} as const
+
+export type ModelScalarFieldEnum = (typeof ModelScalarFieldEnum)[keyof typeof ModelScalarFieldEnum]
+
+
+export const ModelVersionScalarFieldEnum = {
+  number: 'number',
+  name: 'name',
+  version: 'version',
+  hash: 'hash',
+  manifest: 'manifest',
+  artifact: 'artifact',
+  goldenBatch: 'goldenBatch',
+  card: 'card',
+  actor: 'actor',
+  registeredAt: 'registeredAt'
+} as const
+
+export type ModelVersionScalarFieldEnum = (typeof ModelVersionScalarFieldEnum)[keyof typeof ModelVersionScalarFieldEnum]
+
+
+export const ModelContentScalarFieldEnum = {
+  sha256: 'sha256',
+  bytes: 'bytes'
+} as const
+
+export type ModelContentScalarFieldEnum = (typeof ModelContentScalarFieldEnum)[keyof typeof ModelContentScalarFieldEnum]
 
 
 export const ExperimentStatsScalarFieldEnum = {

@@ -26,11 +26,13 @@ import { stageOf, toRollout } from './rollout-messages.ts';
 
 export type KnownPolicies = ReadonlyMap<string, Pick<Policy, 'name' | 'version'>>;
 
+/** All that can decide. One may be of a model that was registered a moment ago. */
+export type PolicySource = Pick<Followed<KnownPolicies>, 'refresh' | 'current'>;
+
 export interface AdvanceRolloutDeps {
   readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append'>;
   readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
-  /** Of this build. */
-  readonly policies: KnownPolicies;
+  readonly policies: PolicySource;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info'>;
 }
@@ -45,7 +47,8 @@ export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, 
     checkStorable({ actor, reason, override_reason: overrideReason, expected_divergence: expectedDivergence });
     const to = stageOf(request.toStage);
     if (!to) throw invalidArgument([{ field: 'to_stage', description: 'is unknown' }]);
-    const subject = subjectOf(request, to, policies);
+    await policies.refresh();
+    const subject = subjectOf(request, to, policies.current());
     const [steps, verdicts] = await Promise.all([rolloutStore.readSteps(0), rolloutStore.readVerdicts()]);
     const command: RolloutCommand = {
       ...{ ...subject, atMs: clock(), actor, caller: context.values.get(callerKey).name, to, reason },
@@ -84,7 +87,7 @@ function subjectOf(
 
 const isTowardsPeople = (to: RolloutCommand['to']): boolean => to === 'canary' || to === 'active';
 
-/** Throws `invalid_argument` for a policy that this build does not have. */
+/** Throws `invalid_argument` for a policy that there is not. */
 export function subjectIn(policies: KnownPolicies, name: string) {
   const policy = policies.get(name);
   if (policy) return { policy: policy.name, version: policy.version };

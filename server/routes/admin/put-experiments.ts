@@ -29,7 +29,7 @@ export function createPutExperiments({ experimentStore, choices, rollouts, log }
   ): Promise<PutExperimentsResponse> => {
     checkStorable({ actor, reason });
     const definitions = readJson(definitionsJson);
-    const known = { ...choices, clearedPolicies: rollouts.current().cleared };
+    const known = { ...choices, clearedPolicies: new Set(rollouts.current().cleared.keys()) };
     const { version } = parse(definitions, known, await experimentStore.readRun());
     const caller = context.values.get(callerKey).name;
     const set = { previousId: expectedPreviousId, version, definitions, actor, caller, reason };

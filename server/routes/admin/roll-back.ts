@@ -13,7 +13,7 @@ import { rollBack } from '../../../registry/roll-back.ts';
 import { type Rollouts, type Standing, type Subject, servesPeople } from '../../../registry/rollout.ts';
 import type { RolloutStore } from '../../../registry/rollout-store.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
-import { type KnownPolicies, subjectIn } from './advance-rollout.ts';
+import { type KnownPolicies, type PolicySource, subjectIn } from './advance-rollout.ts';
 import { checkStorable } from './check-storable.ts';
 import { refusedRollout } from './refused-rollout.ts';
 import { toRollout } from './rollout-messages.ts';
@@ -21,8 +21,8 @@ import { toRollout } from './rollout-messages.ts';
 export interface RollBackDeps {
   readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'append'>;
   readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
-  /** Of this build: one of them comes back in the place of the active one. */
-  readonly policies: KnownPolicies;
+  /** One of them comes back in the place of the active one. */
+  readonly policies: PolicySource;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info'>;
 }
@@ -35,9 +35,11 @@ export function createRollBack({ rolloutStore, rollouts, policies, clock, log }:
   ): Promise<RollBackResponse> => {
     checkStorable({ actor, reason });
     const caller = context.values.get(callerKey).name;
-    const canServe = (subject: Subject) => policies.get(subject.policy)?.version === subject.version;
+    await policies.refresh();
+    const known = policies.current();
+    const canServe = (subject: Subject) => known.get(subject.policy)?.version === subject.version;
     const by = { atMs: clock(), actor, caller, reason, canServe };
-    const done = await rollBack(rolloutStore, (rollouts) => find(rollouts, policy, policies), by);
+    const done = await rollBack(rolloutStore, (rollouts) => find(rollouts, policy, known), by);
     if (done.kind === 'refused') throw refusedRollout(done.refusal, done.number);
     if (done.kind === 'busy') throw unavailable('ROLLOUTS_BUSY', 'others take steps all the time; try again');
     await rollouts.refresh();

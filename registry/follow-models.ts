@@ -1,0 +1,46 @@
+import { type Followed, type FollowOptions, follow } from '../platform/follow.ts';
+import { type ModelFeed, type ModelVersion, parseManifest } from './model.ts';
+import type { ModelStore } from './model-store.ts';
+
+export interface FollowModelsDeps<Policy> extends Pick<FollowOptions<unknown>, 'log' | 'everyMs'> {
+  readonly store: Pick<ModelStore, 'readVersions'>;
+  /** What this build feeds models with. */
+  readonly feed: ModelFeed;
+  /** Those that are there without any model, by name. */
+  readonly policies: ReadonlyMap<string, Policy>;
+  /** The policy that decides by a version. Throws where there can be none. */
+  readonly policyOf: (version: ModelVersion) => Policy;
+}
+
+/**
+ * The policies that can decide, by name: those of the build, and one for every registered version of a model. A version that
+ * would read something else than this build feeds it with is left out, and the log says why. Versions never change, so what
+ * is in once stays.
+ */
+export function followModels<Policy>(deps: FollowModelsDeps<Policy>): Followed<ReadonlyMap<string, Policy>> {
+  const { store, feed, policies, policyOf, ...rest } = deps;
+  const made = new Map<string, Policy | undefined>();
+
+  const make = (version: ModelVersion): Policy | undefined => {
+    try {
+      parseManifest(version.manifest, feed);
+      return policyOf(version);
+    } catch (error) {
+      rest.log.error({ model: version.name, error: String(error) }, 'a model cannot be used by this build');
+      return undefined;
+    }
+  };
+
+  return follow<ReadonlyMap<string, Policy>>({
+    what: 'models',
+    initial: policies,
+    async readNewest(knownCount) {
+      const versions = await store.readVersions(knownCount);
+      if (!versions) return undefined;
+      for (const version of versions) if (!made.has(version.policy)) made.set(version.policy, make(version));
+      const usable = [...made].flatMap(([name, policy]) => (policy ? [[name, policy] as const] : []));
+      return { id: versions.length, read: () => new Map([...policies, ...usable]) };
+    },
+    ...rest,
+  });
+}
