@@ -4,6 +4,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import {
   type GenerateRequestSchema,
   type GenerateResponse,
+  type GenerateStreamResponse,
   type ScoreRequestSchema,
   type ScoreResponse,
   ServingService,
@@ -32,6 +33,11 @@ export interface TipClient {
   score(request: MessageInitShape<typeof ScoreRequestSchema>, options?: CallOptions): Promise<ScoreResponse>;
   /** Writes tips, with the caller's prompt versions in rotation unless the request names one. */
   generate(request: MessageInitShape<typeof GenerateRequestSchema>, options?: CallOptions): Promise<GenerateResponse>;
+  /** The same, sent tip by tip as the model completes them, and the whole answer last. */
+  generateStream(
+    request: MessageInitShape<typeof GenerateRequestSchema>,
+    options?: CallOptions,
+  ): AsyncIterable<GenerateStreamResponse>;
   /** The generated client, for everything else. */
   readonly serving: Client<typeof ServingService>;
 }
@@ -41,6 +47,17 @@ export function createTipClient({ baseUrl, apiKey, promptVersions, promptSalt, t
   const rotation = parsePromptVersions(promptVersions);
   const interceptors = apiKey === undefined ? [] : [bearer(apiKey)];
   const serving = createClient(ServingService, createGrpcTransport({ baseUrl, interceptors }));
+  const toGenerate = (request: MessageInitShape<typeof GenerateRequestSchema>) => ({
+    ...request,
+    requestId: request.requestId || newId(Date.now()),
+    promptVersion:
+      request.promptVersion ||
+      pickPromptVersion(rotation, {
+        userId: request.userId ?? '',
+        salt: promptSalt ?? 'prompts',
+        random: Math.random(),
+      }),
+  });
   return {
     serving,
     score(request, callOptions) {
@@ -50,20 +67,11 @@ export function createTipClient({ baseUrl, apiKey, promptVersions, promptSalt, t
       );
     },
     generate(request, callOptions) {
-      return serving.generate(
-        {
-          ...request,
-          requestId: request.requestId || newId(Date.now()),
-          promptVersion:
-            request.promptVersion ||
-            pickPromptVersion(rotation, {
-              userId: request.userId ?? '',
-              salt: promptSalt ?? 'prompts',
-              random: Math.random(),
-            }),
-        },
-        { timeoutMs: timeoutMs ?? 30_000, ...callOptions },
-      );
+      return serving.generate(toGenerate(request), { timeoutMs: timeoutMs ?? 30_000, ...callOptions });
+    },
+    generateStream(request, callOptions) {
+      const generate = toGenerate(request);
+      return serving.generateStream({ generate }, { timeoutMs: timeoutMs ?? 30_000, ...callOptions });
     },
   };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { measureBandits } from '../experiments/bandit-store.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import { measureLearnt } from '../experiments/population-store.ts';
 import { createRewardStore } from '../experiments/reward-store.ts';
@@ -41,6 +42,7 @@ export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, ke
     { name: 'partitions', everyMs: dayMs / 4, run: (nowMs) => ensurePartitions(database, nowMs) },
     { name: 'population', everyMs: dayMs / 4, run: (nowMs) => measurePopulation(database, nowMs) },
     { name: 'learnt population', everyMs: 600_000, run: () => measureLearnt(database) },
+    { name: 'bandits', everyMs: 600_000, run: () => measureBandits(database) },
     { name: 'ignored tips', everyMs: 60_000, run: (nowMs) => sayIgnored(bus, database, nowMs, ignoredAfterMs) },
   ];
   if (keepMonths === undefined) return chores;

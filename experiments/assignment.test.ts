@@ -23,7 +23,8 @@ const experimentOf = (change: Partial<Experiment> = {}): Experiment => ({
 /** The arm's key, or why there is none. */
 const outcomeOf = (experiment: Experiment, userId: string, nowMs = 0, holdouts = [{ key: 'all', share: 0.1 }]) => {
   const assignment = assignOne(experiment, holdouts, userId, nowMs);
-  return assignment.kind === 'none' ? assignment.reason : assignment.arm.key;
+  if (assignment.kind === 'none') return assignment.reason;
+  return assignment.kind === 'enrolled' ? 'enrolled' : assignment.arm.key;
 };
 
 /** Opaque ids. */
@@ -308,7 +309,7 @@ describe("GrowthBook's own SDK", () => {
           const forcedVariations = id === forcedId ? { [experiment.key]: 1 } : {};
           const result = growthBook.runInlineExperiment(definition, { attributes: { id }, forcedVariations });
           const ours = assignOne(experiment, [], id, 0);
-          expect(ours.kind === 'none' ? -1 : experiment.arms.indexOf(ours.arm)).toBe(
+          expect('arm' in ours ? experiment.arms.indexOf(ours.arm) : -1).toBe(
             result.inExperiment ? result.variationId : -1,
           );
           if (ours.kind === 'assigned') expect(ours.bucket).toBe(result.bucket);
@@ -374,6 +375,25 @@ describe('assignment', () => {
     );
     expect(total(cells)).toBeLessThan(limits[meant.filter((share) => share > 1e-9).length - 1] ?? 0);
     expect(total(found)).toBe(people.length);
+  });
+
+  it('of a bandit keeps an arm for a share of people, always the same ones, and enrols whoever else is covered', () => {
+    const bandit = { policy: 'ucb1', floor: 0.05, fixed: 0.1 } as const;
+    const isArm = (outcome: string) => outcome.startsWith('arm-');
+    const at = (coverage: number) => (id: string) => outcomeOf(experimentOf({ bandit, coverage }), id);
+    const [half, all] = [people.map(at(0.5)), people.map(at(1))];
+    expect(countBy(half).get('enrolled') ?? 0).toBeGreaterThan(0.38 * people.length);
+    expect(countBy(half).get('enrolled') ?? 0).toBeLessThan(0.42 * people.length);
+    const kept = (outcomes: readonly string[]) => outcomes.map((each) => (isArm(each) ? each : ''));
+    expect(kept(half)).toEqual(kept(all));
+    expect(kept(all).filter((each) => each !== '').length / people.length).toBeCloseTo(0.1, 1);
+    expect(new Set(all.filter((each) => !isArm(each)))).toEqual(new Set(['enrolled']));
+    const ordinary = people.map((id) => outcomeOf(experimentOf({ coverage: 0.1 }), id));
+    expect(kept(all)).toEqual(kept(ordinary)); // as in an experiment without a bandit
+    const drawn = people
+      .map((id) => assignOne(experimentOf({ bandit }), [], id, 0))
+      .filter(({ kind }) => kind === 'assigned');
+    for (const each of drawn) expect(each).toMatchObject({ propensity: 0.5 });
   });
 
   it.each(['control', 'tips', 'a', 'b'])('who is enrolled says nothing about the arm: seed %s', (seed) => {

@@ -1,5 +1,5 @@
 import { fnv1a32, fnv1a32Twice } from '../platform/fnv1a.ts';
-import type { Arm, Experiment, ExperimentSet, Holdout, Namespace } from './experiment.ts';
+import type { Arm, Bandit, Experiment, ExperimentSet, Holdout, Namespace } from './experiment.ts';
 
 /**
  * Which people are in which arm of which experiment: computed from their id, never stored, so the same on every replica
@@ -27,6 +27,8 @@ export type Assignment =
       /** The person's number in [0, 1), which falls into the arm's range. */
       readonly bucket: number;
     }
+  /** In a bandit, and not among those who keep an arm: each request draws one. */
+  | { readonly kind: 'enrolled'; readonly experiment: Experiment; readonly bandit: Bandit; readonly bucket: number }
   /** By hand: there was no draw, so no propensity. To be left out of every comparison. */
   | { readonly kind: 'forced'; readonly experiment: Experiment; readonly arm: Arm }
   | { readonly kind: 'none'; readonly experiment: Experiment; readonly reason: NoArm };
@@ -56,7 +58,7 @@ export function assignOne(
   userId: string,
   nowMs: number,
 ): Assignment {
-  const { arms, forced, namespace, seed, hashVersion } = experiment;
+  const { arms, bandit, forced, namespace, seed, hashVersion } = experiment;
   const none = (reason: NoArm) => ({ kind: 'none', experiment, reason }) as const;
 
   const forcedArm = arms.find(({ key }) => key === forced[userId]);
@@ -72,7 +74,12 @@ export function assignOne(
   const index = ranges.findIndex((range) => isIn(range, bucket));
   const [arm, range] = [arms[index], ranges[index]];
   if (!arm || !range) return none(bucket < totalWeight(arms) ? 'not-enrolled' : 'outside-weights');
-  return { kind: 'assigned', experiment, arm, propensity: propensityOf(range, ranges, hashVersion), bucket };
+  if (!bandit)
+    return { kind: 'assigned', experiment, arm, propensity: propensityOf(range, ranges, hashVersion), bucket };
+  const kept = keptRangesOf(experiment);
+  const own = kept[index];
+  if (!own || !isIn(own, bucket)) return { kind: 'enrolled', experiment, bandit, bucket };
+  return { kind: 'assigned', experiment, arm, propensity: propensityOf(own, kept, hashVersion), bucket };
 }
 
 function isActive({ status, startMs, endMs }: Experiment, nowMs: number): boolean {
@@ -105,6 +112,15 @@ export function rangesOf({ arms, coverage }: Pick<Experiment, 'arms' | 'coverage
     cumulated += weight;
     return { start, end: start + coverage * weight };
   });
+}
+
+/** The part of each arm's range whose people keep the arm: all of it, unless a bandit draws. */
+export function keptRangesOf({
+  arms,
+  bandit,
+  coverage,
+}: Pick<Experiment, 'arms' | 'bandit' | 'coverage'>): readonly Range[] {
+  return rangesOf({ arms, coverage: bandit?.fixed ?? coverage });
 }
 
 function totalWeight(arms: readonly Arm[]): number {

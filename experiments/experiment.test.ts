@@ -41,6 +41,15 @@ const withPolicy = (change: object = {}) => ({
   ...change,
 });
 
+const prompts = [
+  { key: 'control', promptVersion: 'v1' },
+  { key: 'mentor', promptVersion: 'v2-mentor' },
+];
+const withBandit = (change: object = {}) => ({
+  ...{ experiments: [experiment({ bandit: { policy: 'ucb1' }, arms: prompts, ...change })] },
+});
+const withBanditArm = (change: object) => withBandit({ arms: [prompts[0], { ...prompts[1], ...change }] });
+
 describe('definitions', () => {
   it('are read with all that they say', () => {
     const set = parseExperiments(
@@ -107,14 +116,43 @@ describe('definitions', () => {
     expect(page).toContain(`"propensity":${assignment?.kind === 'assigned' ? assignment.propensity : undefined}`);
   });
 
+  it('of a bandit are as the documentation shows them', () => {
+    const page = readFileSync(new URL('../docs/experiments.md', import.meta.url), 'utf8');
+    const [, shown = ''] = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json]) => json);
+    const promptVersions = new Set([...choices.promptVersions, 'v3-few-shot']);
+    const [read] = parseExperiments(JSON.parse(shown), { ...choices, promptVersions }).experiments;
+    expect(read).toMatchObject({ key: 'which-prompt', bandit: { policy: 'beta-thompson', floor: 0.05, fixed: 0.05 } });
+  });
+
   it('may leave out what goes without saying', () => {
     const { experiments, holdouts } = parseExperiments({ experiments: [experiment()] }, choices);
     expect(holdouts).toEqual([]);
     expect(experiments).toEqual([{ ...experiment(), seed: 'first', hashVersion: 2, coverage: 1, forced: {} }]);
   });
 
+  it('of a bandit leave out weights, which are equal, and may leave out what goes without saying', () => {
+    const [read] = parseExperiments(withBandit(), choices).experiments;
+    expect(read).toEqual({
+      ...experiment({ seed: 'first', hashVersion: 2, coverage: 1, forced: {} }),
+      bandit: { policy: 'ucb1', floor: 0.05, fixed: 0.05 },
+      arms: prompts.map((arm) => ({ ...arm, weight: 0.5 })),
+    });
+  });
+
+  it('of a bandit that ran may not change its draw within a version', () => {
+    const bandit = { policy: 'ucb1', floor: 0.1, fixed: 0.1 };
+    const ran = parseExperiments(withBandit({ bandit }), choices).experiments;
+    for (const change of [{ policy: 'beta-thompson' }, { floor: 0.2 }, { fixed: 0 }]) {
+      const changed = withBandit({ bandit: { ...bandit, ...change } });
+      expect(() => parseExperiments(changed, choices, ran)).toThrow(/arms or bandit: give it a new one/);
+    }
+    expect(parseExperiments(withBandit({ bandit, coverage: 0.5 }), choices, ran).experiments).toHaveLength(1);
+  });
+
   it.each<[string, object]>([
     ['nothing', { experiments: [] }],
+    ['a bandit', withBandit({ bandit: { policy: 'beta-thompson', floor: 0.5, fixed: 0 } })],
+    ['a bandit whose people all keep their arm', withBandit({ coverage: 0.5, bandit: { policy: 'ucb1', fixed: 0.5 } })],
     ['thirds in three digits', withArms(...['a', 'b', 'c'].map((key) => ({ key, weight: 0.333 })))],
     [
       'weights that floating point sums to 0.9999999999999999',
@@ -434,6 +472,84 @@ describe('definitions', () => {
       { experiments: [experiment(withPolicy()), second(withPolicy())] },
       ['experiments[1].arms: choose a policy, as those of experiments[0] do: both must be in one namespace'],
     ],
+    [
+      'an arm without a weight where there is no bandit',
+      withArms({ key: 'a', weight: 1 }, { key: 'b' }),
+      [`experiments[0].arms[1].weight: ${isShare}`],
+    ],
+    ['a bandit that is no object', withBandit({ bandit: 'ucb1' }), ['experiments[0].bandit: must be an object']],
+    [
+      'a bandit by an unknown policy',
+      withBandit({ bandit: { policy: 'linucb-v1' } }),
+      ['experiments[0].bandit.policy: must be beta-thompson or ucb1'],
+    ],
+    [
+      'an unknown field of a bandit',
+      withBandit({ bandit: { policy: 'ucb1', epsilon: 0.1 } }),
+      ['experiments[0].bandit.epsilon: is unknown'],
+    ],
+    ...[0, 0.51, Number.NaN, '0.1'].map((floor): [string, unknown, readonly string[]] => [
+      `a floor of ${floor}`,
+      withBandit({ bandit: { policy: 'ucb1', floor } }),
+      ['experiments[0].bandit.floor: must be a number from 0.001 to 0.5'],
+    ]),
+    [
+      'floors of more than all together',
+      withBandit({
+        bandit: { policy: 'ucb1', floor: 0.4 },
+        arms: [...prompts, { key: 'third', promptVersion: 'v3' }],
+      }),
+      [
+        'experiments[0].bandit.floor: is 0.4 for each of 3 arms: together more than 1',
+        'experiments[0].arms[2].promptVersion: is unknown; known: v1, v2-mentor',
+      ],
+    ],
+    [
+      'more people who keep an arm than there are',
+      withBandit({ coverage: 0.1, bandit: { policy: 'ucb1', fixed: 0.2 } }),
+      ['experiments[0].bandit.fixed: must not be more than coverage'],
+    ],
+    [
+      'more than everybody',
+      withBandit({ bandit: { policy: 'ucb1', fixed: 2 } }),
+      [`experiments[0].bandit.fixed: ${isShare}`],
+    ],
+    ['a bandit with one arm', withBandit({ arms: [prompts[0]] }), ['experiments[0].arms: must have at least 2']],
+    [
+      'weights in a bandit',
+      withBanditArm({ weight: 0.5 }),
+      ['experiments[0].arms[1].weight: must not be set: the bandit finds it'],
+    ],
+    [
+      'an arm of a bandit without a prompt version',
+      withBanditArm({ promptVersion: undefined }),
+      ['experiments[0].arms[1].promptVersion: must be set: a bandit chooses among prompt versions'],
+    ],
+    [
+      'two arms of a bandit with one prompt version',
+      withBanditArm({ promptVersion: 'v1' }),
+      ['experiments[0].arms[1].promptVersion: is the same as that of arms[0]'],
+    ],
+    [
+      'a policy in a bandit',
+      withBanditArm({ policy: 'random' }),
+      ['experiments[0].arms[1].policy: must not be set in a bandit'],
+    ],
+    [
+      'parameters in a bandit',
+      withBandit({ arms: prompts.map((arm) => ({ ...arm, parameters: {} })) }),
+      [0, 1].map((i) => `experiments[0].arms[${i}].parameters: must not be set in a bandit`),
+    ],
+    [
+      'a bandit beside another experiment on prompts',
+      {
+        experiments: [
+          experiment({ bandit: { policy: 'ucb1' }, arms: prompts }),
+          second({ bandit: { policy: 'ucb1' }, arms: prompts }),
+        ],
+      },
+      ['experiments[1].arms: choose a promptVersion, as those of experiments[0] do: both must be in one namespace'],
+    ],
   ])('may not hold %s', (_, input, expected) => {
     expect(problemsOf(input)).toEqual(expected);
   });
@@ -441,7 +557,7 @@ describe('definitions', () => {
   it('name every problem at once, and never throw anything else', () => {
     const values = fc.oneof(fc.jsonValue(), fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, undefined));
     const field = fc.constantFrom(
-      ...Object.keys({ ...experiment(), seed: 0, coverage: 0, namespace: 0, forced: 0, start: 0, extra: 0 }),
+      ...Object.keys({ ...experiment(), bandit: 0, seed: 0, coverage: 0, namespace: 0, forced: 0, start: 0, extra: 0 }),
     );
     fc.assert(
       fc.property(

@@ -3,6 +3,7 @@ import { contentHash } from '../platform/content-hash.ts';
 import { type FieldViolation, invalidArgument } from '../platform/errors.ts';
 import { pathStep, violationsOf } from '../platform/violations.ts';
 import { bucketsOf } from './assignment.ts';
+import { type ArmPolicyName, armPolicyNames } from './policies/fixed-arms.ts';
 
 /** A comparison of two or more arms on people drawn at random. Data: a change of it is a new `version`. */
 export interface Experiment {
@@ -16,6 +17,8 @@ export interface Experiment {
   readonly hashVersion: number;
   /** In order: each has the part of [0, 1) behind the one before. */
   readonly arms: readonly Arm[];
+  /** Unset: a person has one arm for as long as the definition stays. */
+  readonly bandit?: Bandit | undefined;
   /** The share of each arm's people who are in the experiment. */
   readonly coverage: number;
   /** Unset: everybody. */
@@ -27,6 +30,21 @@ export interface Experiment {
   /** The first instant, and the first one after. Unset: no such bound. */
   readonly startMs?: number | undefined;
   readonly endMs?: number | undefined;
+}
+
+/**
+ * Draws the arm anew for each request, more often one whose tips did well. Arms have equal weights, which say who keeps an
+ * arm, and where everybody else stands while nothing is learnt.
+ */
+export interface Bandit {
+  readonly policy: ArmPolicyName;
+  /** What the probability of no arm falls below. */
+  readonly floor: number;
+  /**
+   * The share of each arm's people who keep it, as in any other experiment: what is compared over, since means of arms
+   * that are drawn more often where they did well are biased. The first part of those covered, so whoever is among them stays.
+   */
+  readonly fixed: number;
 }
 
 export interface Arm {
@@ -115,37 +133,59 @@ const userId = text.min(1, 'must not be empty');
 
 const arm = z.strictObject({
   key: name,
-  weight: share,
+  weight: share.optional(),
   policy: name.optional(),
   promptVersion: name.optional(),
   parameters: z.record(name, z.union([text, z.number(isParameter), z.boolean()], isParameter)).optional(),
 });
 
-const experiment = z.strictObject({
-  key: name,
-  version: name,
-  status: z.enum(['draft', 'running', 'stopped'], 'must be draft, running or stopped'),
-  seed: text
-    .min(1, 'must not be empty')
-    .refine(
-      (seed) => !reservedSeeds.some((prefix) => seed.startsWith(prefix)),
-      `must not begin with ${reservedSeeds.join(' or ')}`,
-    )
-    .optional(),
-  hashVersion: z.int('must be a whole number').min(1, 'must be 1 or more').default(2),
-  arms: z.array(arm, 'must be a list').min(2, 'must have at least 2').max(16, 'must have at most 16'),
-  coverage: share.default(1),
-  namespace: z
-    .strictObject(
-      { key: name, from: share, to: share, hashVersion: z.literal([1, 2], 'must be 1 or 2').default(2) },
-      'must be an object',
-    )
-    .optional(),
-  holdout: name.optional(),
-  forced: z.record(userId, name, 'must be an object of arms by user id').default({}),
-  start: instant.optional(),
-  end: instant.optional(),
-});
+/** With a floor below, some logged decision would weigh more than a thousand others in an evaluation. */
+const isFloor = 'must be a number from 0.001 to 0.5';
+
+const bandit = z.strictObject(
+  {
+    policy: z.enum(armPolicyNames, `must be ${armPolicyNames.join(' or ')}`),
+    floor: z.number(isFloor).min(0.001, isFloor).max(0.5, isFloor).default(0.05),
+    fixed: share.default(0.05),
+  },
+  'must be an object',
+);
+
+const experiment = z
+  .strictObject({
+    key: name,
+    version: name,
+    status: z.enum(['draft', 'running', 'stopped'], 'must be draft, running or stopped'),
+    seed: text
+      .min(1, 'must not be empty')
+      .refine(
+        (seed) => !reservedSeeds.some((prefix) => seed.startsWith(prefix)),
+        `must not begin with ${reservedSeeds.join(' or ')}`,
+      )
+      .optional(),
+    hashVersion: z.int('must be a whole number').min(1, 'must be 1 or more').default(2),
+    arms: z.array(arm, 'must be a list').min(2, 'must have at least 2').max(16, 'must have at most 16'),
+    bandit: bandit.optional(),
+    coverage: share.default(1),
+    namespace: z
+      .strictObject(
+        { key: name, from: share, to: share, hashVersion: z.literal([1, 2], 'must be 1 or 2').default(2) },
+        'must be an object',
+      )
+      .optional(),
+    holdout: name.optional(),
+    forced: z.record(userId, name, 'must be an object of arms by user id').default({}),
+    start: instant.optional(),
+    end: instant.optional(),
+  })
+  .superRefine(({ arms, bandit }, { addIssue }) => {
+    for (const [i, { weight }] of arms.entries()) {
+      const path = ['arms', i, 'weight'];
+      if (!bandit && weight === undefined) addIssue({ code: 'custom', path, message: isShare });
+      if (bandit && weight !== undefined)
+        addIssue({ code: 'custom', path, message: 'must not be set: the bandit finds it' });
+    }
+  });
 
 const definitions = z.strictObject(
   {
@@ -182,9 +222,9 @@ export function readExperiment(input: unknown): Experiment | undefined {
   return result.success ? toExperiment(result.data) : undefined;
 }
 
-/** Whether another draw, or other arms, ran under its version: both would be counted as one. */
+/** Whether another draw, or other arms, ran under its version: both would be counted as one. A bandit is a draw. */
 function isUsedUp(one: Experiment, haveRun: readonly Experiment[]): boolean {
-  const drawOf = ({ seed, hashVersion, arms }: Experiment) => contentHash({ seed, hashVersion, arms });
+  const drawOf = ({ seed, hashVersion, arms, bandit }: Experiment) => contentHash({ seed, hashVersion, arms, bandit });
   return haveRun.some(
     (other) => other.key === one.key && other.version === one.version && drawOf(other) !== drawOf(one),
   );
@@ -192,7 +232,7 @@ function isUsedUp(one: Experiment, haveRun: readonly Experiment[]): boolean {
 
 const usedUp = (path: string): FieldViolation => ({
   field: `${path}.version`,
-  description: 'ran before with another seed, hashVersion or arms: give it a new one',
+  description: 'ran before with another seed, hashVersion, arms or bandit: give it a new one',
 });
 
 /** Without experiments nobody is in any. */
@@ -207,18 +247,15 @@ function byKey(a: { readonly key: string }, b: { readonly key: string }): number
   return a.key < b.key ? -1 : 1;
 }
 
-function toExperiment({ seed, start, end, ...rest }: z.infer<typeof experiment>): Experiment {
-  return { ...rest, seed: seed ?? rest.key, startMs: start, endMs: end };
+function toExperiment({ seed, start, end, arms, ...rest }: z.infer<typeof experiment>): Experiment {
+  const weighed = arms.map(({ key, weight = 1 / arms.length, ...choice }) => ({ key, weight, ...choice }));
+  return { ...rest, arms: weighed, seed: seed ?? rest.key, startMs: start, endMs: end };
 }
 
 /** What is wrong with an experiment by itself. */
-function problemsOf(
-  { status, arms, forced, holdout, namespace, startMs, endMs }: Experiment,
-  path: string,
-  choices: Choices,
-  holdouts: readonly Holdout[],
-): FieldViolation[] {
-  const found = repeated(`${path}.arms`, arms);
+function problemsOf(one: Experiment, path: string, choices: Choices, holdouts: readonly Holdout[]): FieldViolation[] {
+  const { status, arms, forced, holdout, namespace, startMs, endMs } = one;
+  const found = [...repeated(`${path}.arms`, arms), ...problemsOfBandit(one, path)];
   const report = (field: string, description: string) => found.push({ field: `${path}.${field}`, description });
   const millionths = Math.round(arms.reduce((sum, { weight }) => sum + weight, 0) * 1e6);
   if (Math.abs(millionths - 1e6) > weightToleranceMillionths) {
@@ -242,6 +279,32 @@ function problemsOf(
   if (namespace && namespace.from >= namespace.to) report('namespace.to', 'must be more than from');
   if (holdout !== undefined && !holdouts.some(({ key }) => key === holdout)) report('holdout', 'is no key in holdouts');
   if (startMs !== undefined && endMs !== undefined && startMs >= endMs) report('end', 'must be after start');
+  return found;
+}
+
+/**
+ * What is wrong with an experiment as a bandit. It learns from what became of the tips that each arm's prompt wrote: of
+ * anything else that an arm did it would learn nothing.
+ */
+function problemsOfBandit({ bandit, arms, coverage }: Experiment, path: string): FieldViolation[] {
+  if (!bandit) return [];
+  const found: FieldViolation[] = [];
+  const report = (field: string, description: string) => found.push({ field: `${path}.${field}`, description });
+  const { floor, fixed } = bandit;
+  if (floor * arms.length > 1) {
+    report('bandit.floor', `is ${floor} for each of ${arms.length} arms: together more than 1`);
+  }
+  if (fixed > coverage) report('bandit.fixed', 'must not be more than coverage');
+  for (const [i, { promptVersion, policy, parameters }] of arms.entries()) {
+    const first = arms.findIndex((other) => other.promptVersion === promptVersion);
+    if (promptVersion === undefined) {
+      report(`arms[${i}].promptVersion`, 'must be set: a bandit chooses among prompt versions');
+    } else if (first !== i) {
+      report(`arms[${i}].promptVersion`, `is the same as that of arms[${first}]`);
+    }
+    if (policy !== undefined) report(`arms[${i}].policy`, 'must not be set in a bandit');
+    if (parameters !== undefined) report(`arms[${i}].parameters`, 'must not be set in a bandit');
+  }
   return found;
 }
 

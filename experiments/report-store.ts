@@ -1,7 +1,8 @@
 import type { Database } from '../platform/database.ts';
 import { DomainError, invalidArgument } from '../platform/errors.ts';
 import { type Period, periodBefore, type Run } from './analysis/period-before.ts';
-import { type ArmSums, type ExperimentReport, reportOn } from './analysis/report.ts';
+import { type ArmSums, type BanditLog, type ExperimentReport, reportOn } from './analysis/report.ts';
+import { createBanditReader } from './bandit-store.ts';
 import { type Experiment, readExperiment } from './experiment.ts';
 import { createExperimentStore } from './experiment-store.ts';
 import { rewards } from './rewards.ts';
@@ -32,7 +33,14 @@ export async function readReport(
     throw invalidArgument([{ field: 'control', description: `is no arm; known: ${known}` }]);
   }
   const before = periodBefore(experiment, await readRuns(database, experiment));
-  return reportOn(experiment, base.key, before, await readArms(database, experiment, before));
+  const [found, log] = [await readArms(database, experiment, before), await readBandit(database, experiment)];
+  return reportOn(experiment, base.key, before, found, log);
+}
+
+async function readBandit(database: Pick<Database, 'query'>, experiment: Experiment): Promise<BanditLog | undefined> {
+  if (!experiment.bandit) return undefined;
+  const { readNewestOf, readDrawn } = createBanditReader(database);
+  return { newest: await readNewestOf(experiment), drawn: await readDrawn(experiment) };
 }
 
 /** What people did in each arm of an experiment; whoever is in several is left out. Arms without people are too. */

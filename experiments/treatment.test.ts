@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { epochOf, nothingMeasured } from './bandit.ts';
 import { parseExperiments } from './experiment.ts';
-import { treat, without } from './treatment.ts';
+import { treat, withBandits, withCanary, without } from './treatment.ts';
 
 const choices = { policies: new Set(['p1', 'p2', 'p3']), promptVersions: new Set(['v1', 'v2']) };
 type Arm = { readonly policy?: string; readonly promptVersion?: string };
@@ -87,5 +88,54 @@ describe('a person', () => {
     );
     expect(seen(without(treat(set, 'u', 0), 'promptVersion'))).toEqual(['p1', undefined, 'b/x', '']);
     expect(seen(without(treat(set, 'forced', 0), 'promptVersion'))).toEqual(['p1', undefined, 'b/x', '']);
+  });
+});
+
+describe('a person in a bandit', () => {
+  const arms = ['v1', 'v2'].map((promptVersion) => ({ key: promptVersion, promptVersion }));
+  const bandit = (more: object = {}, fixed = 0) => ({
+    ...{ key: 'bandit', version: '1', status: 'running', bandit: { policy: 'ucb1', fixed }, arms, ...more },
+  });
+  const equal = (experiment: Parameters<typeof epochOf>[0]) => epochOf(experiment, nothingMeasured);
+  const requests = Array.from({ length: 40 }, (_, i) => `request-${i}`);
+
+  it('has no arm and no prompt until a request draws one, and then the prompt of that arm', () => {
+    const treatment = treat(setOf(bandit(), experiment('b', { policy: 'p1' }, {})), 'u', 0);
+    expect(seen(treatment)).toEqual(['p1', undefined, 'b/x', '']);
+    const drawn = requests.map((id) => seen(withBandits(treatment, id, equal)));
+    expect([...new Set(drawn.map(String))].toSorted()).toEqual(['p1,v1,b/x bandit/v1,', 'p1,v2,b/x bandit/v2,']);
+    const [again] = requests;
+    expect(seen(withBandits(treatment, again ?? '', equal))).toEqual(drawn[0]);
+    expect(withBandits(treatment, again ?? '', equal).enrolled).toEqual([]);
+  });
+
+  it('who keeps an arm has it in every request', () => {
+    const treatment = treat(setOf(bandit({}, 1)), 'u', 0);
+    expect(treatment.assigned).toMatchObject([{ kind: 'assigned', propensity: 0.5 }]);
+    expect(requests.every((id) => withBandits(treatment, id, equal) === treatment)).toBe(true);
+  });
+
+  it.each<[string, object, object | undefined]>([
+    ['was forced into one of its arms', { forced: { u: 'v2' } }, undefined],
+    [
+      'was forced into a prompt elsewhere',
+      {},
+      experiment('c', {}, { promptVersion: 'v2' }, ['u'], { status: 'stopped' }),
+    ],
+  ])('who %s has no arm drawn', (_, more, other) => {
+    const treatment = withBandits(treat(setOf(bandit(more), ...(other ? [other] : [])), 'u', 0), 'r', equal);
+    expect(treatment).toMatchObject({ promptVersion: 'v2', assigned: [], enrolled: [] });
+  });
+
+  it('whose prompt is chosen by somebody else has no arm drawn', () => {
+    expect(without(treat(setOf(bandit()), 'u', 0), 'promptVersion').enrolled).toEqual([]);
+  });
+
+  it('is in a canary all the same, and in the bandit', () => {
+    const [canary] = setOf(experiment('canary', { policy: 'p1' }, {})).experiments;
+    if (!canary) throw new Error('no canary');
+    const treatment = withCanary(treat(setOf(bandit()), 'u', 0), canary, 'u', 0);
+    expect(seen(treatment)).toEqual(['p1', undefined, 'canary/x', '']);
+    expect(treatment.enrolled).toHaveLength(1);
   });
 });

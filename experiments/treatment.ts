@@ -1,7 +1,9 @@
 import { type Assignment, assign, assignOne } from './assignment.ts';
+import { type BanditDraw, type BanditEpoch, drawArm } from './bandit.ts';
 import { type Choice, choosesAny, type Experiment, type ExperimentSet } from './experiment.ts';
 
 export type Assigned = Extract<Assignment, { kind: 'assigned' }>;
+export type Enrolled = Extract<Assignment, { kind: 'enrolled' }>;
 export type Forced = Extract<Assignment, { kind: 'forced' }>;
 
 /** What the experiments of a moment do to a person. */
@@ -10,7 +12,9 @@ export interface Treatment {
   readonly policy: string | undefined;
   readonly promptVersion: string | undefined;
   /** Drawn, and treated as the arm says: what experiments are compared over. */
-  readonly assigned: readonly Assigned[];
+  readonly assigned: readonly (Assigned | BanditDraw)[];
+  /** Whose arm a bandit has yet to draw. */
+  readonly enrolled: readonly Enrolled[];
   readonly forced: readonly Forced[];
 }
 
@@ -21,31 +25,48 @@ export interface Treatment {
 export function treat(set: ExperimentSet, userId: string, nowMs: number): Treatment {
   const assignments = assign(set, userId, nowMs);
   const forced = assignments.filter((each) => each.kind === 'forced');
-  const drawn = assignments.filter((each) => each.kind === 'assigned');
   const taken = choices.filter((choice) => forced.some(({ experiment }) => choosesAny(experiment, choice)));
+  const isFree = ({ experiment }: Assignment) => !taken.some((choice) => choosesAny(experiment, choice));
   return withChoices({
-    assigned: drawn.filter((each) => !taken.some((choice) => choosesAny(each.experiment, choice))),
+    assigned: assignments.filter((each) => each.kind === 'assigned').filter(isFree),
+    enrolled: assignments.filter((each) => each.kind === 'enrolled').filter(isFree),
     forced,
   });
 }
 
+/** The same once bandits have drawn their arms for a request that can do what these choose. */
+export function withBandits(
+  treatment: Treatment,
+  requestId: string,
+  epochOf: (experiment: Experiment) => BanditEpoch,
+): Treatment {
+  const { assigned, enrolled, forced } = treatment;
+  if (enrolled.length === 0) return treatment;
+  const drawn = enrolled.map(({ experiment }) => drawArm(experiment, epochOf(experiment), requestId));
+  return withChoices({ assigned: [...assigned, ...drawn], enrolled: [], forced });
+}
+
 /** The same with a canary, for whoever is in no experiment that chooses policies. */
 export function withCanary(treatment: Treatment, canary: Experiment, userId: string, nowMs: number): Treatment {
-  const { assigned, forced } = treatment;
+  const { assigned, enrolled, forced } = treatment;
   if ([...assigned, ...forced].some(({ experiment }) => choosesAny(experiment, 'policy'))) return treatment;
   const drawn = assignOne(canary, [], userId, nowMs);
-  return drawn.kind === 'assigned' ? withChoices({ assigned: [...assigned, drawn], forced }) : treatment;
+  return drawn.kind === 'assigned' ? withChoices({ assigned: [...assigned, drawn], enrolled, forced }) : treatment;
 }
 
 /** What is left of a treatment where somebody else has made one of its choices. */
-export function without({ assigned, forced }: Treatment, choice: Choice): Treatment {
-  const isLeft = ({ experiment }: Assigned | Forced) => !choosesAny(experiment, choice);
-  return withChoices({ assigned: assigned.filter(isLeft), forced: forced.filter(isLeft) });
+export function without({ assigned, enrolled, forced }: Treatment, choice: Choice): Treatment {
+  const isLeft = ({ experiment }: { readonly experiment: Experiment }) => !choosesAny(experiment, choice);
+  return withChoices({
+    assigned: assigned.filter(isLeft),
+    enrolled: enrolled.filter(isLeft),
+    forced: forced.filter(isLeft),
+  });
 }
 
 const choices: readonly Choice[] = ['policy', 'promptVersion'];
 
-function withChoices(groups: Pick<Treatment, 'assigned' | 'forced'>): Treatment {
+function withChoices(groups: Omit<Treatment, Choice>): Treatment {
   const arms = [...groups.forced, ...groups.assigned].map(({ arm }) => arm);
   const chosen = (choice: Choice) => arms.find((arm) => arm[choice] !== undefined)?.[choice];
   return { ...groups, policy: chosen('policy'), promptVersion: chosen('promptVersion') };

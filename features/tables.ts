@@ -167,6 +167,10 @@ export const tables = {
       prompt_version: 'text',
       prompt_hash: 'text',
       signal_ids: 'text[]',
+      experiments: 'text[]',
+      experiment_versions: 'text[]',
+      experiment_arms: 'text[]',
+      measurement: 'int',
     },
   },
 } as const satisfies Record<string, Table>;

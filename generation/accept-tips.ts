@@ -25,25 +25,43 @@ export interface AcceptOptions extends Secrets {
   readonly n: number;
 }
 
+/** Looks at one tip after the other. */
+export interface TipJudge {
+  /** Whether it may be shown. Once `n` were accepted, none is looked at any more. */
+  accepts(tip: TipDraft): boolean;
+  /** What became of those so far. */
+  result(): AcceptedTips;
+}
+
 /**
- * The first `n` tips that may be shown: those that stand on what they cite, in the right language, with nothing in them
- * that nobody should read, and that say what neither an earlier one nor a tip seen lately says.
+ * Accepts the first `n` tips that may be shown: those that stand on what they cite, in the right language, with nothing in
+ * them that nobody should read, and that say what neither an earlier one nor a tip seen lately says.
  */
-export function acceptTips(written: readonly TipDraft[], context: TipContext, options: AcceptOptions): AcceptedTips {
+export function createTipJudge(context: TipContext, options: AcceptOptions): TipJudge {
   const seen = context.seenTips.map(tokensOf);
   const accepted: { readonly tip: TipDraft; readonly tokens: ReadonlySet<string> }[] = [];
   const dropped: Partial<Record<DropReason, number>> = {};
-  for (const tip of written) {
-    if (accepted.length >= options.n) break;
-    const tokens = tokensOf(tip.content);
-    const reason =
-      whyNot(tip, context, options) ??
-      (accepted.some((each) => isRepeat(tip, tokens, each.tip, each.tokens)) ? 'repeated' : undefined) ??
-      (seen.some((each) => isSeen(tip, tokens, each, context)) ? 'seen' : undefined);
-    if (reason === undefined) accepted.push({ tip, tokens });
-    else dropped[reason] = (dropped[reason] ?? 0) + 1;
-  }
-  return { tips: accepted.map(({ tip }) => tip), dropped, ...told(accepted.length, dropped) };
+  return {
+    accepts: (tip) => {
+      if (accepted.length >= options.n) return false;
+      const tokens = tokensOf(tip.content);
+      const reason =
+        whyNot(tip, context, options) ??
+        (accepted.some((each) => isRepeat(tip, tokens, each.tip, each.tokens)) ? 'repeated' : undefined) ??
+        (seen.some((each) => isSeen(tip, tokens, each, context)) ? 'seen' : undefined);
+      if (reason === undefined) accepted.push({ tip, tokens });
+      else dropped[reason] = (dropped[reason] ?? 0) + 1;
+      return reason === undefined;
+    },
+    result: () => ({ tips: accepted.map(({ tip }) => tip), dropped, ...told(accepted.length, dropped) }),
+  };
+}
+
+/** What a judge makes of all tips of an answer. */
+export function acceptTips(written: readonly TipDraft[], context: TipContext, options: AcceptOptions): AcceptedTips {
+  const judge = createTipJudge(context, options);
+  for (const tip of written) judge.accepts(tip);
+  return judge.result();
 }
 
 function told(left: number, dropped: DroppedTips): Pick<AcceptedTips, 'degradation' | 'failure'> {

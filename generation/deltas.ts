@@ -6,7 +6,7 @@ import type { Envelope } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 /** What an event adds to the table of written tips: of two with one id, the first. Pure; the event is valid. */
 export function generationDeltas(event: Envelope): readonly Delta[] {
   if (event.payload.case !== 'tipGenerated') return [];
-  const { tips, model, promptVersion, promptHash } = event.payload.value;
+  const { tips, model, promptVersion, promptHash, experiments } = event.payload.value;
   const distinct = tips.filter(({ tipId }, i) => tips.findIndex((other) => other.tipId === tipId) === i);
   return distinct.map((tip) => ({
     table: 'generated_tips',
@@ -21,6 +21,10 @@ export function generationDeltas(event: Envelope): readonly Delta[] {
       prompt_version: promptVersion,
       prompt_hash: promptHash,
       signal_ids: tip.signalIds,
+      experiments: experiments.map(({ experiment }) => experiment),
+      experiment_versions: experiments.map(({ version }) => version),
+      experiment_arms: experiments.map(({ arm }) => arm),
+      measurement: experiments.find(({ bandit }) => bandit)?.bandit?.measurement ?? null,
     },
   }));
 }

@@ -49,6 +49,12 @@ export function parseOutput(text: string, n: number): readonly TipDraft[] | unde
   return withoutRepeats(parsed.data.tips.map(toDraft)).slice(0, n);
 }
 
+/** One tip of an answer. Undefined: it breaks the agreed form. */
+export function parseTip(value: unknown): TipDraft | undefined {
+  const parsed = tip.safeParse(value);
+  return parsed.success ? toDraft(parsed.data) : undefined;
+}
+
 /** The same tips without those that say, but for case, spacing and punctuation, what an earlier one says. */
 export function withoutRepeats(tips: readonly TipDraft[]): readonly TipDraft[] {
   const first = new Map<string, TipDraft>();

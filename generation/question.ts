@@ -1,5 +1,5 @@
 import type { TipContext } from '../features/context.ts';
-import { type AcceptedTips, acceptTips } from './accept-tips.ts';
+import { type AcceptedTips, type AcceptOptions, acceptTips, createTipJudge, type TipJudge } from './accept-tips.ts';
 import type { LlmRequest } from './gateway/gateway.ts';
 import { outputSchema, outputSchemaName, parseOutput, type TipDraft, tipsMax } from './output.ts';
 import type { ModelPrompt } from './prompts/prompt.ts';
@@ -35,8 +35,17 @@ export interface CheckedAnswer extends AcceptedTips {
 }
 
 /** What of a model's answer may be shown. Undefined: it is not of the agreed form. */
-export function checkAnswer(text: string, { prompt, context, n, nonce }: Question): CheckedAnswer | undefined {
+export function checkAnswer(text: string, question: Question): CheckedAnswer | undefined {
   const written = parseOutput(text, tipsMax);
   if (!written) return undefined;
-  return { written, ...acceptTips(written, context, { n, nonce, promptText: `${prompt.system}\n${prompt.user}` }) };
+  return { written, ...acceptTips(written, question.context, toAcceptOptions(question)) };
+}
+
+/** Judges the tips of an answer one by one, as `checkAnswer` does. */
+export function judgeOf(question: Question): TipJudge {
+  return createTipJudge(question.context, toAcceptOptions(question));
+}
+
+function toAcceptOptions({ prompt, n, nonce }: Question): AcceptOptions {
+  return { n, nonce, promptText: `${prompt.system}\n${prompt.user}` };
 }

@@ -6,8 +6,10 @@ import { assembleContext } from '../features/context.ts';
 import { PromptContextSchema } from '../gen/proto/oo/serving/v1/context_pb.ts';
 import {
   type Behaviour,
+  chunk,
   completion,
   fails,
+  finale,
   floods,
   hangs,
   late,
@@ -15,13 +17,16 @@ import {
   says,
   sends,
   startUnrulyLlm,
+  streams,
   trickles,
   truncates,
+  writesOn,
+  writesOnSlowly,
 } from '../tests/_util/unruly-llm.ts';
 import { createGateway, type GatewayOptions } from './gateway/create-gateway.ts';
 import type { LlmGateway, LlmRequest } from './gateway/gateway.ts';
 import { loadPrompts, resolvePrompt } from './prompts/registry.ts';
-import { type WriteTipsRequest, writeTips } from './write-tips.ts';
+import { type WriteTipsRequest, type WrittenBy, type WrittenTip, writeTips } from './write-tips.ts';
 
 const registry = await loadPrompts();
 const v1 = resolvePrompt(registry, 'v1', undefined);
@@ -268,6 +273,269 @@ describe.concurrent('with a model that does not', () => {
   });
 });
 
+describe.concurrent('heard while it is written', () => {
+  const first = good.slice(0, good.indexOf('}') + 1);
+  const rest = good.slice(first.length);
+  const whole = streams(chunk(first), chunk(rest), finale());
+  const open = 'Open the form of the tax return.';
+  const find = 'Find last year’s papers.';
+
+  const listenTo = async (over: Partial<WriteTipsRequest>, gateway: LlmGateway | undefined) => {
+    const given: (readonly [WrittenTip, WrittenBy])[] = [];
+    const onTip = (tip: WrittenTip, { model, promptVersion }: WrittenBy) => given.push([tip, { model, promptVersion }]);
+    const { result, elapsedMs } = await timed(writeTips(request({ ...over, onTip }), { gateway }));
+    const atTheEnd = [...given];
+    return { result, elapsedMs, given: atTheEnd, contents: atTheEnd.map(([{ content }]) => content) };
+  };
+
+  const cases: readonly [
+    name: string,
+    behaviours: readonly Behaviour[],
+    contents: readonly string[],
+    degradations: readonly string[],
+    tries: number,
+  ][] = [
+    ['a good answer', [whole], [open, find], [], 1],
+    ['an answer in one piece', [says(good)], [open, find], [], 1],
+    [
+      'an answer in a code fence',
+      [streams(chunk('```json\n'), chunk(good), chunk('\n```'), finale())],
+      [open, find],
+      [],
+      1,
+    ],
+    ['a silence after the first', [streams(chunk(first), hangs), whole], [open], ['llm_timeout'], 1],
+    [
+      'a trickle after the first',
+      [streams(chunk(first), writesOnSlowly(chunk(' '))), whole],
+      [open],
+      ['llm_timeout'],
+      1,
+    ],
+    ['a reset after the first', [streams(chunk(first), resets), whole], [open], ['llm_unavailable'], 1],
+    ['an end after the first', [streams(chunk(first)), whole], [open], ['llm_unavailable'], 1],
+    [
+      'an error after the first',
+      [streams(chunk(first), 'data: {"error":{}}\n\n'), whole],
+      [open],
+      ['llm_unavailable'],
+      1,
+    ],
+    [
+      'bad JSON in the stream after the first',
+      [streams(chunk(first), 'data: {"ch\n\n'), whole],
+      [open],
+      ['llm_bad_output'],
+      1,
+    ],
+    [
+      'bad JSON in the text after the first',
+      [streams(chunk(first), chunk(' oops'), finale()), whole],
+      [open],
+      ['llm_bad_output'],
+      1,
+    ],
+    [
+      'a wrong kind after the first',
+      [streams(chunk(first), chunk(rest.replace('"task"', '"todo"')), finale()), whole],
+      [open],
+      ['llm_bad_output'],
+      1,
+    ],
+    [
+      'its maximum length after the first',
+      [streams(chunk(first), finale('length')), whole],
+      [open],
+      ['llm_bad_output'],
+      1,
+    ],
+    [
+      'a filter after the first',
+      [streams(chunk(first), finale('content_filter')), whole],
+      [open],
+      ['llm_bad_output'],
+      1,
+    ],
+    ['a flood after the first', [streams(chunk(first), writesOn(' ')), whole], [open], ['llm_bad_output'], 1],
+    ['a reset within the first, then ok', [streams(chunk(first.slice(0, -1)), resets), whole], [open, find], [], 2],
+    [
+      'bad JSON within the first, then ok',
+      [streams(chunk(first.replace('{"content"', '{content')), finale()), whole],
+      [open, find],
+      [],
+      2,
+    ],
+    ['429, then ok', [fails(429), whole], [open, find], [], 2],
+    ['prose, then ok', [streams(chunk('Here are your tips!'), finale()), whole], [open, find], [], 2],
+    [
+      'a tip that may not be shown before one that may',
+      [streams(chunk(answer(tip('Call Bob.', ['bob']), tip(open))), finale())],
+      [open],
+      ['llm_ungrounded'],
+      1,
+    ],
+    [
+      'a tip that may not be shown, and a reset after one that may',
+      [streams(chunk(answer(tip('Call Bob.', ['bob']), tip(open)).slice(0, -1)), resets), whole],
+      [open],
+      ['llm_unavailable', 'llm_ungrounded'],
+      1,
+    ],
+  ];
+  it.for(cases)(
+    '%s: what was given stays, and is all there is',
+    async ([, behaviours, contents, degradations, tries], { expect }) => {
+      await using llm = await startUnrulyLlm(...behaviours);
+      const heard = await listenTo({}, await gatewayTo(llm.baseUrl));
+      expect(heard.elapsedMs).toBeLessThan(deadlineMs);
+      expect(heard.contents).toEqual(contents);
+      expect(llm.requests).toHaveLength(tries);
+      expect(heard.result).toMatchObject({
+        tips: heard.given.map(([tip]) => tip),
+        model: 'unruly-1',
+        askedModel: 'asked-1',
+        promptVersion: 'v1',
+        promptHash: v1.hash,
+        degradations,
+      });
+      expect(heard.given.map(([{ id, source }, by]) => ({ id, source, ...by }))).toEqual(
+        contents.map((_, at) => ({ id: `tip-${at}`, source: 'llm', model: 'unruly-1', promptVersion: 'v1' })),
+      );
+      expect(heard.result.failure === undefined).toBe(!degradations.some((each) => each !== 'llm_ungrounded'));
+      await expect.poll(() => llm.openAnswers(), { timeout: 5000 }).toBe(0);
+    },
+  );
+
+  const failures: readonly [name: string, Behaviour, degradation: string][] = [
+    ['429', fails(429), 'llm_unavailable'],
+    ['HTML', sends('<html>', 'text/html'), 'llm_bad_output'],
+    ['a reset within the first', streams(chunk(first.slice(0, -1)), resets), 'llm_unavailable'],
+    ['a silence within the first', streams(chunk(first.slice(0, -1)), hangs), 'llm_timeout'],
+    [
+      'only tips that cite what does not exist',
+      streams(chunk(answer(tip('Call Bob.', ['bob']))), finale()),
+      'llm_ungrounded',
+    ],
+  ];
+  it.for(failures)('%s: where nothing was given, templates write', async ([, behaviour, degradation], { expect }) => {
+    await using llm = await startUnrulyLlm(behaviour);
+    const { result, given } = await listenTo({}, await gatewayTo(llm.baseUrl));
+    expect(result).toMatchObject({ model: '', promptVersion: 'fallback', degradations: [degradation] });
+    expect(result.tips).toHaveLength(3);
+    expect(given).toEqual(result.tips.map((tip) => [tip, { model: '', promptVersion: 'fallback' }]));
+  });
+
+  it('what fails after the last tip that was asked for is no failure: nothing is missing', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(streams(chunk(first), chunk(rest), resets));
+    const { result, contents } = await listenTo({ n: 2 }, await gatewayTo(llm.baseUrl));
+    expect(contents).toEqual([open, find]);
+    expect(result).toMatchObject({ degradations: [], failure: undefined, promptTokens: 0 });
+    expect(llm.requests).toHaveLength(1);
+  });
+
+  it('tips beyond those asked for are not given', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(whole);
+    const { result, contents } = await listenTo({ n: 1 }, await gatewayTo(llm.baseUrl));
+    expect([contents, result.tips.length]).toEqual([[open], 1]);
+  });
+
+  it('tokens are told, also of an answer that left the form', async ({ expect }) => {
+    for (const behaviour of [whole, streams(chunk(first), chunk(' oops'), finale())]) {
+      await using llm = await startUnrulyLlm(behaviour);
+      const { result } = await listenTo({}, await gatewayTo(llm.baseUrl));
+      expect(result).toMatchObject({ promptTokens: 321, completionTokens: 54 });
+    }
+  });
+
+  it('no other model goes on where one that gave a tip has failed; one that gave none is forgotten', async ({
+    expect,
+  }) => {
+    await using well = await startUnrulyLlm(whole);
+    const fallbacks = [{ baseUrl: well.baseUrl, model: 'second-1' }];
+    await using broken = await startUnrulyLlm(
+      streams(chunk(first), resets),
+      streams(chunk(first.slice(0, -1)), resets),
+    );
+    const gateway = await gatewayTo(broken.baseUrl, { fallbacks });
+    const one = await listenTo({}, gateway);
+    expect(one.contents).toEqual([open]);
+    expect(one.result).toMatchObject({ askedModel: 'asked-1', degradations: ['llm_unavailable'] });
+    expect(well.requests).toHaveLength(0);
+    const two = await listenTo({}, gateway);
+    expect(two.contents).toEqual([open, find]);
+    expect(two.result).toMatchObject({ askedModel: 'second-1', degradations: [] });
+  });
+
+  it('who asks the same meanwhile gets the same tips, and the whole answer where the first one ended early', async ({
+    expect,
+  }) => {
+    const goOn = Promise.withResolvers<void>();
+    await using llm = await startUnrulyLlm(streams(chunk(first), goOn.promise, chunk(rest), finale()));
+    const gateway = await gatewayTo(llm.baseUrl, { cacheTtlMs: 60_000 });
+    const asked = { person: 'anna' };
+    const leader = listenTo(asked, gateway);
+    await expect.poll(() => llm.requests.length).toBe(1);
+    const followers = [listenTo(asked, gateway), writeTips(request(asked), { gateway })] as const;
+    goOn.resolve();
+    const contents = [(await leader).contents, (await followers[0]).contents];
+    expect(contents).toEqual([
+      [open, find],
+      [open, find],
+    ]);
+    expect((await followers[1]).tips.map(({ content }) => content)).toEqual([open, find]);
+    expect((await listenTo(asked, gateway)).contents).toEqual([open, find]); // from the cache
+    expect(llm.requests).toHaveLength(1);
+
+    await using breaks = await startUnrulyLlm(streams(chunk(first), sleep(100), resets), says(good));
+    const again = await gatewayTo(breaks.baseUrl, { cacheTtlMs: 60_000 });
+    const ended = listenTo(asked, again);
+    await expect.poll(() => breaks.requests.length).toBe(1);
+    const follower = listenTo(asked, again);
+    expect((await ended).contents).toEqual([open]);
+    expect((await follower).contents).toEqual([open, find]);
+    expect((await listenTo(asked, again)).contents).toEqual([open, find]);
+    expect(breaks.requests).toHaveLength(2);
+  });
+
+  it('a caller that goes away keeps what was given, and no more comes', async ({ expect }) => {
+    await using llm = await startUnrulyLlm(streams(chunk(first), hangs));
+    const caller = new AbortController();
+    const contents: string[] = [];
+    const onTip = ({ content }: WrittenTip) => {
+      contents.push(content);
+      caller.abort();
+    };
+    const result = await writeTips(request({ onTip, signal: caller.signal }), {
+      gateway: await gatewayTo(llm.baseUrl),
+    });
+    expect(contents).toEqual([open]);
+    expect(result).toMatchObject({ model: 'unruly-1', promptVersion: 'v1', degradations: ['llm_timeout'] });
+    expect(result.tips.map(({ content }) => content)).toEqual([open]);
+    expect(llm.requests).toHaveLength(1);
+  });
+
+  it('a gateway that goes on after the time gives nothing more', async ({ expect }) => {
+    let late: (() => void) | undefined;
+    const gateway: LlmGateway = {
+      model: 'm',
+      complete: (_, { listen }) => {
+        const listener = listen?.('m');
+        late = () => listener?.onText(good, 'm');
+        return new Promise(() => undefined);
+      },
+    };
+    const { result, given } = await listenTo({ deadlineMs: 400 }, gateway);
+    late?.();
+    expect(result).toMatchObject({ promptVersion: 'fallback', degradations: ['llm_timeout'] });
+    expect(given).toHaveLength(3);
+  });
+
+  it('without a model, templates are given', async ({ expect }) => {
+    const { result, given } = await listenTo({}, undefined);
+    expect(given.map(([tip]) => tip)).toEqual(result.tips);
+  });
+});
+
 describe('without a model', () => {
   const asked = { model: 'm', complete: () => Promise.reject(new Error('must not be asked')) };
 
@@ -319,7 +587,11 @@ it.each([1000, 60_000, Number.POSITIVE_INFINITY])('a deadline of %d ms leaves a 
 });
 
 it('whatever models do and however late, an answer comes in time and nothing goes on behind it', async () => {
-  const behaviours: readonly Behaviour[] = [hangs, resets, trickles(completion(good)), says(good), says('no')];
+  const pieces = [good.slice(0, 60), good.slice(60, 160), good.slice(160)].map((piece) => chunk(piece));
+  const behaviours: readonly Behaviour[] = [
+    ...[hangs, resets, trickles(completion(good)), says(good), says('no')],
+    ...[resets, hangs, finale()].flatMap((end) => pieces.map((_, at) => streams(...pieces.slice(0, at + 1), end))),
+  ];
   const behaviour = fc
     .record({ ms: fc.constantFrom(0, 0, 50, 200, 400), behave: fc.constantFrom(...behaviours, fails(500), fails(429)) })
     .map(({ ms, behave }) => late(ms, behave));
@@ -331,10 +603,13 @@ it('whatever models do and however late, an answer comes in time and nothing goe
     const gateway = await gatewayTo(one.baseUrl, { fallbacks, callsMax: 1, cooldownMs: 100, cacheTtlMs: 50 });
     const all = ['anna', 'anna', 'bob', 'carl'].map(async (person) => {
       const tooLate = sleep(deadlineMs, 'too late'); // the same clock: a machine that is busy delays both
+      const given: WrittenTip[] = [];
+      const onTip = person === 'bob' ? undefined : (tip: WrittenTip) => given.push(tip);
       const { tips } = await Promise.race([
-        writeTips(request({ person, deadlineMs }), { gateway }),
+        writeTips(request({ person, deadlineMs, onTip }), { gateway }),
         tooLate.then(fail),
       ]);
+      if (onTip) expect(given).toEqual(tips);
       return tips.length > 0;
     });
     const areWritten = (await Promise.all(all)).every((isWritten) => isWritten);

@@ -3,7 +3,8 @@ import type { DegradationName, TipSourceName } from '../gen/proto/oo/contract.ts
 import { contentHash } from '../platform/content-hash.ts';
 import type { AcceptedTips, DroppedTips } from './accept-tips.ts';
 import { fallbackTips } from './fallback.ts';
-import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, within } from './gateway/gateway.ts';
+import { type LlmAnswer, LlmError, type LlmErrorKind, type LlmGateway, usageOf, within } from './gateway/gateway.ts';
+import { type Author, type Given, type Hearing, hearTips } from './hear-tips.ts';
 import { parseOutput, type TipDraft } from './output.ts';
 import type { ModelPrompt, Prompt, TemplatePrompt } from './prompts/prompt.ts';
 import { checkAnswer, toLlmRequest } from './question.ts';
@@ -29,9 +30,17 @@ export interface WriteTipsRequest {
   readonly nonce: string;
   /** The answer is there this many milliseconds from now. */
   readonly deadlineMs: number;
-  /** Ends the waiting for a model; the answer is then templates. */
+  /** Ends the waiting for a model; the answer is then templates, or what was given to `onTip`. */
   readonly signal: AbortSignal;
+  /**
+   * Gets each tip as soon as it is complete, in the order of the answer; the model is then asked for a stream. What was
+   * given away stays: the answer holds exactly that, also where the model failed after it. Unset: nobody hears before.
+   */
+  readonly onTip?: ((tip: WrittenTip, by: WrittenBy) => void) | undefined;
 }
+
+/** What wrote a tip, as in the whole answer. */
+export type WrittenBy = Pick<WrittenTips, 'model' | 'promptVersion'>;
 
 export interface WriteTipsDeps {
   /** Undefined: no language model is configured. */
@@ -62,7 +71,7 @@ export interface WrittenTips {
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly degradations: readonly GenerateDegradation[];
-  /** Why no model wrote them, for the log: without any text of prompt or answer. */
+  /** Why no model wrote them, or not as many as asked, for the log: without any text of prompt or answer. */
   readonly failure: string | undefined;
   /** How many of the model's tips were not accepted, by reason. */
   readonly dropped: DroppedTips;
@@ -73,7 +82,19 @@ export interface WrittenTips {
  * Never rejects because of the model, and answers within the deadline whatever the model does.
  */
 export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTipsDeps): Promise<WrittenTips> {
-  const { prompt } = request;
+  const heard: WrittenTip[] = [];
+  const written = await write(request, gateway, heard);
+  for (const tip of written.tips.slice(heard.length)) request.onTip?.(tip, written);
+  return written;
+}
+
+/** Those tips that a model's listener gets go to `heard`, and are then all that is written. */
+async function write(
+  request: WriteTipsRequest,
+  gateway: LlmGateway | undefined,
+  heard: WrittenTip[],
+): Promise<WrittenTips> {
+  const { prompt, onTip } = request;
   if (prompt.form === 'templates') return writeTemplates(request, prompt);
   if (!gateway) return writeTemplates(request, request.fallbackPrompt, { degradation: 'llm_not_configured' });
 
@@ -82,7 +103,15 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
     const failure = 'The deadline left no time to ask the language model.';
     return writeTemplates(request, request.fallbackPrompt, { degradation: 'llm_timeout', failure });
   }
-  const answer = await askModel(request, prompt, gateway, timeoutMs);
+  const hear = (tip: TipDraft, { model }: Author) => {
+    const written = { id: request.tipId(heard.length), source: 'llm' as const, ...tip };
+    heard.push(written);
+    onTip?.(written, { model, promptVersion: prompt.version });
+  };
+  const hearing = onTip && hearTips({ ...request, prompt }, hear);
+  const answer = await askModel(request, prompt, gateway, timeoutMs, hearing);
+  const given = hearing?.end();
+  if (given) return { ...writtenAloud(given, answer, request.n), ...versionOf(prompt), tips: heard };
   if (answer instanceof LlmError) {
     return writeTemplates(request, request.fallbackPrompt, {
       ...answer.usage,
@@ -102,14 +131,25 @@ export async function writeTips(request: WriteTipsRequest, { gateway }: WriteTip
   return {
     ...nothingWritten,
     ...spent,
+    ...versionOf(prompt),
     tips: withIds(tips, 'llm', request),
     model: answer.model,
-    promptVersion: prompt.version,
-    promptHash: prompt.hash,
-    requestedPromptVersion: prompt.version,
     degradations: degradation ? [degradation] : [],
     dropped,
   };
+}
+
+function versionOf({ version, hash }: ModelPrompt) {
+  return { promptVersion: version, promptHash: hash, requestedPromptVersion: version };
+}
+
+/** What is told of tips that were given away. A failure after the last of them is none: nothing is missing. */
+function writtenAloud({ author, accepted }: Given, answer: LlmAnswer | LlmError, n: number) {
+  const { tips, dropped, degradation } = accepted;
+  const failed = answer instanceof LlmError && tips.length < n ? answer : undefined;
+  const { promptTokens, completionTokens } = answer instanceof LlmError ? usageOf(answer) : answer;
+  const degradations = [...(failed ? [degradationOf[failed.kind]] : []), ...(degradation ? [degradation] : [])];
+  return { ...author, promptTokens, completionTokens, degradations, failure: failed?.message, dropped };
 }
 
 /** How long the model may take; what is left of the deadline is the reserve. */
@@ -123,6 +163,7 @@ async function askModel(
   prompt: ModelPrompt,
   gateway: LlmGateway,
   timeoutMs: number,
+  hearing: Hearing | undefined,
 ): Promise<LlmAnswer | LlmError> {
   const asked = toLlmRequest({ prompt, context, n, nonce });
   const options = {
@@ -130,10 +171,12 @@ async function askModel(
     person,
     questionHash: contentHash([prompt.hash, context, n]), // not the nonce, which differs each time
     accepts: (text: string) => parseOutput(text, n) !== undefined,
+    listen: hearing?.listen,
   };
+  const ended = hearing ? AbortSignal.any([signal, hearing.signal]) : signal;
   try {
     // A gateway keeps its time by contract; the deadline is kept even if it does not.
-    return await within({ signal, timeoutMs }, (signal) => gateway.complete(asked, { ...options, signal }));
+    return await within({ signal: ended, timeoutMs }, (signal) => gateway.complete(asked, { ...options, signal }));
   } catch (error) {
     if (error instanceof LlmError) return error;
     const name = error instanceof Error ? error.name : typeof error;

@@ -1,13 +1,14 @@
 import type { Adjusted, Comparison, Interval } from '../experiments/analysis/difference.ts';
 import { daysBefore } from '../experiments/analysis/period-before.ts';
-import type { ExperimentReport } from '../experiments/analysis/report.ts';
+import type { BanditReport, ExperimentReport } from '../experiments/analysis/report.ts';
 import { bold, dim, say, table } from './demo/print.ts';
 
 /** How the arms of an experiment differ, for a person. */
 export function printExperiment(report: ExperimentReport): void {
-  const { experiment, control, before, arms, metrics, sampleRatio, peopleInSeveralArms } = report;
+  const { experiment, control, before, arms, metrics, sampleRatio, peopleInSeveralArms, bandit } = report;
   say(`   ${bold(experiment.key)} version ${experiment.version}, ${experiment.status}; compared with ${control}`);
   say();
+  if (bandit) printBandit(bandit);
   table(
     ['arm', 'share', 'people', 'decisions', 'rewards'],
     arms.map(({ arm, share, sums: { people, d, rewards } }) => [
@@ -46,6 +47,24 @@ export function printExperiment(report: ExperimentReport): void {
   );
   if (before)
     say(dim(`   adjusted: less what the same people differed by in the ${daysBefore} days before ${day(before.toMs)}`));
+}
+
+/** What the bandit has learnt, of everybody; what follows it is of those who keep an arm. */
+function printBandit({ epoch, measuredAtMs, arms }: BanditReport): void {
+  const measured =
+    measuredAtMs === undefined
+      ? 'nothing is measured yet, so all arms are equal'
+      : `measurement ${epoch.measurement} of ${new Date(measuredAtMs).toISOString()}`;
+  say(`   a bandit, ${epoch.policy} ${epoch.policyVersion}: ${measured}`);
+  table(
+    ['arm', 'prompt', 'probability', 'requests', 'people', 'tips', 'mean reward'],
+    arms.map(({ arm, promptVersion, probability, requests, people, tips, rewardMilli }) => [
+      ...[arm, promptVersion, percent(probability), ...[requests, people, tips].map(String)],
+      tips === 0 ? '–' : (rewardMilli / 1000 / tips).toFixed(3),
+    ]),
+  );
+  say();
+  say('   those who keep an arm');
 }
 
 function inWords({ value, fixed, alwaysValid, varianceCut }: Adjusted): string {

@@ -1,3 +1,4 @@
+import { createBanditReader } from '../experiments/bandit-store.ts';
 import { type Choices, type ExperimentSet, suspendUncleared } from '../experiments/experiment.ts';
 import { createExperimentStore, type ExperimentStore } from '../experiments/experiment-store.ts';
 import { modelFeed } from '../experiments/model-feed.ts';
@@ -25,6 +26,7 @@ import { createModelStore } from '../registry/model-store.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
+import { type FollowedBandits, followBandits } from './follow-bandits.ts';
 import { followExperiments } from './follow-experiments.ts';
 import { followRollouts, type ServedPolicies } from './follow-rollouts.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -38,10 +40,11 @@ export type ServerContext = ScoreDeps &
   GenerateDeps &
   AdminDeps & {
     readonly metrics: Metrics;
-    /** Until they are refreshed or followed, DEFAULT_POLICY decides, and there are no experiments. */
+    /** Until they are refreshed or followed, DEFAULT_POLICY decides, there are no experiments, and bandits know nothing. */
     readonly rollouts: Followed<ServedPolicies>;
     readonly experiments: Followed<ExperimentSet>;
     readonly models: Followed<ReadonlyMap<string, Policy>>;
+    readonly bandits: FollowedBandits;
   };
 
 export interface ServerContextDeps {
@@ -106,6 +109,7 @@ export async function createContext(
     rollouts,
     models,
     experiments: clearedExperiments(followExperiments({ store: knowingModels, choices, log }), rollouts),
+    bandits: followBandits({ reader: createBanditReader(database), log }),
     bus,
     prompts,
     defaultPromptVersion: config.promptVersion,

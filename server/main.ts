@@ -31,10 +31,10 @@ await runMain(async (signal) => {
   try {
     await bus.ensureStreams([streams.decisions]);
     const context = await createContext(config, { database, bus, log });
-    const { experiments, rollouts, models } = context;
+    const { experiments, rollouts, models, bandits } = context;
     const wrong = await rollouts.refresh();
     if (wrong) throw new StartupError(String(wrong));
-    await experiments.refresh();
+    await Promise.all([experiments.refresh(), bandits.refresh()]);
     const active = rollouts.current().active.name;
     if (active !== config.policy)
       log.warn({ active }, 'DEFAULT_POLICY is not the active policy: it only begins a database, rollouts change it');
@@ -59,7 +59,9 @@ await runMain(async (signal) => {
     );
     if (!config.llm) log.info('no language model is configured (LLM_BASE_URL): templates write all tips');
     const stopFollowing = new AbortController();
-    const following = Promise.all([models, rollouts, experiments].map((each) => each.follow(stopFollowing.signal)));
+    const following = Promise.all(
+      [models, rollouts, experiments, bandits].map((each) => each.follow(stopFollowing.signal)),
+    );
     const lost = await Promise.race([
       aborted(signal),
       bus.closed.then((error) => error ?? new Error('the bus closed the connection')),

@@ -197,6 +197,7 @@ describe('the tables', () => {
 
   /** A table that is new must come here, or get a column `user_id`. */
   const namesNobody = [
+    'bandit_measurements',
     'dropped_partitions',
     'erasure_salt',
     'erasures',

@@ -1,9 +1,11 @@
-import { bucketsOf, rangesOf } from '../assignment.ts';
+import { bucketsOf, keptRangesOf } from '../assignment.ts';
+import { type BanditEpoch, epochOf, nothingMeasured } from '../bandit.ts';
+import type { DrawnRequests, TakenMeasurement } from '../bandit-store.ts';
 import type { Experiment } from '../experiment.ts';
 import { type Metric, type Moments, rewardPerDecision, rewardPerUser } from './counters.ts';
 import { type Analysis, analyse, analysisDefaults } from './difference.ts';
 import type { Period } from './period-before.ts';
-import { type SampleRatio, sampleRatio } from './sample-ratio.ts';
+import { type Epoch, type SampleRatio, sampleRatio } from './sample-ratio.ts';
 
 /**
  * Sums over the people who are in one arm only: r is reward in thousandths, d decisions, p and m the same in the period
@@ -45,6 +47,31 @@ export interface ExperimentReport {
   readonly peopleInSeveralArms: number;
   readonly sampleRatio: SampleRatio;
   readonly metrics: readonly { readonly metric: Metric; readonly analysis: Analysis }[];
+  /** What its bandit has learnt. Undefined: it has none. */
+  readonly bandit: BanditReport | undefined;
+}
+
+/** Of all people, while the rest of the report is of those who keep an arm. */
+export interface BanditReport {
+  readonly epoch: BanditEpoch;
+  /** When it was measured. Undefined: nothing is. */
+  readonly measuredAtMs: number | undefined;
+  /** In the order of the definition. */
+  readonly arms: readonly {
+    readonly arm: string;
+    readonly promptVersion: string;
+    readonly probability: number;
+    readonly requests: number;
+    readonly people: number;
+    readonly tips: number;
+    readonly rewardMilli: number;
+  }[];
+}
+
+/** What is known of a bandit. */
+export interface BanditLog {
+  readonly newest: TakenMeasurement | undefined;
+  readonly drawn: readonly DrawnRequests[];
 }
 
 /**
@@ -56,9 +83,10 @@ export function reportOn(
   control: string,
   before: Period | undefined,
   { found, peopleInSeveralArms }: { readonly found: readonly ArmSums[]; readonly peopleInSeveralArms: number },
+  log?: BanditLog,
 ): ExperimentReport {
   const { arms: defined, hashVersion } = experiment;
-  const drawn = rangesOf(experiment).map((range) => bucketsOf(range, hashVersion));
+  const drawn = keptRangesOf(experiment).map((range) => bucketsOf(range, hashVersion));
   const all = drawn.reduce((sum, buckets) => sum + buckets, 0);
   const others = found.filter(({ arm }) => !defined.some(({ key }) => key === arm));
   const arms = [
@@ -82,9 +110,39 @@ export function reportOn(
     peopleInSeveralArms,
     sampleRatio: sampleRatio([
       { arms: arms.map(({ share, sums }) => ({ weight: share, observed: Number(sums.people) })) },
+      ...(log?.drawn ?? []).slice(-epochsMax).map((each) => epochDrawn(experiment, each)),
     ]),
     metrics: [analysed(rewardPerDecision, perDecision), analysed(rewardPerUser, perPerson)],
+    bandit: log && banditReport(experiment, log),
   };
+}
+
+/** Each takes a few milliseconds to work out. Half a day of a bandit of which something changes all the time. */
+const epochsMax = 72;
+
+/** A bandit's probabilities move with what it learns, so requests are compared with those they were drawn by. */
+function epochDrawn(experiment: Experiment, { measurement, requests }: DrawnRequests): Epoch {
+  const { propensities } = epochOf(experiment, measurement);
+  return {
+    arms: experiment.arms.map(({ key }, i) => ({ weight: propensities[i] ?? 0, observed: requests.get(key) ?? 0 })),
+  };
+}
+
+function banditReport(experiment: Experiment, { newest, drawn }: BanditLog): BanditReport {
+  const epoch = epochOf(experiment, newest ?? nothingMeasured);
+  const arms = experiment.arms.map(({ key, promptVersion = '' }, i) => {
+    const sums = newest?.arms.get(key);
+    return {
+      arm: key,
+      promptVersion,
+      probability: epoch.propensities[i] ?? 0,
+      requests: drawn.reduce((sum, { requests }) => sum + (requests.get(key) ?? 0), 0),
+      people: newest?.people.get(key) ?? 0,
+      tips: sums?.pulls ?? 0,
+      rewardMilli: sums?.reward ?? 0,
+    };
+  });
+  return { epoch, measuredAtMs: newest?.atMs, arms };
 }
 
 const noSums = (arm: string): ArmSums => ({

@@ -130,3 +130,20 @@ function isPossible({ pulls, reward }: Arm): boolean {
 
 export const betaThompson = createBetaThompson();
 export const ucb1 = createUcb1();
+
+/** With as many samples as there may be: a bandit asks once for each measurement, not for each request. */
+const forBandits = {
+  'beta-thompson': ({ floor }) => createBetaThompson({ samples: betaThompsonHyperparameters.samples.max, floor }),
+  ucb1: ({ floor, arms }) => createUcb1({ epsilon: Math.min(1, floor * arms) }),
+} as const satisfies Record<string, (given: { readonly floor: number; readonly arms: number }) => ArmPolicy>;
+
+export type ArmPolicyName = keyof typeof forBandits;
+export const armPolicyNames = Object.keys(forBandits) as ArmPolicyName[];
+
+/** The policy of that name that gives each of so many arms `floor`, and shares the rest. */
+export function createArmPolicy(
+  name: ArmPolicyName,
+  given: { readonly floor: number; readonly arms: number },
+): ArmPolicy {
+  return forBandits[name](given);
+}

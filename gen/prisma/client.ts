@@ -144,6 +144,12 @@ export type PolicyStats = Prisma.PolicyStatsModel
  */
 export type PolicyPopulation = Prisma.PolicyPopulationModel
 /**
+ * Model BanditMeasurement
+ * What became of the tips that each arm of a bandit wrote, over all people: what the bandit draws by until the next
+ * measurement. All arms of a bandit that changed have one number. Only added to, and never changed: events name the number.
+ */
+export type BanditMeasurement = Prisma.BanditMeasurementModel
+/**
  * Model ExperimentSet
  * Every set of experiments that was ever in force, one after the other: the newest is. Only added to; an erasure takes
  * the person out of `forced`.

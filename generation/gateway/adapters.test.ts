@@ -1,20 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Behaviour,
+  chunk,
   completion,
   fails,
+  finale,
   floods,
   floodsWith,
   hangs,
+  late,
   resets,
   says,
   sends,
   startUnrulyLlm,
+  streams,
   trickles,
   truncates,
+  writesOn,
 } from '../../tests/_util/unruly-llm.ts';
 import { aiSdk } from './ai-sdk.ts';
-import { LlmError, type LlmGateway, type LlmRequest } from './gateway.ts';
+import { LlmError, type LlmGateway, type LlmListener, type LlmRequest } from './gateway.ts';
 import { openAiCompatible } from './openai-compatible.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -194,6 +199,212 @@ describe.each(adapters)('%s', (_, adapter) => {
       const error = await failure(ask(llm.baseUrl));
       expect(error).toMatchObject({ kind: 'unavailable', retryable: true });
       expect(error.message).toContain('ECONNREFUSED');
+    });
+  });
+
+  describe('an answer that is listened to', () => {
+    const text = '{"tips":["Grüße 👋"]}';
+    const all = [chunk('{"tips":'), chunk('["Grüße '), chunk('👋"]}')];
+    const bytes = Buffer.from([...all, finale()].join(''));
+
+    const listenTo = async (baseUrl: string, { timeoutMs = 10_000 } = {}) => {
+      const heard: { pieces: string[]; models: Set<string>; ends: unknown[] } = {
+        pieces: [],
+        models: new Set(),
+        ends: [],
+      };
+      const listen = (askedModel: string): LlmListener => ({
+        onText: (piece, model) => {
+          heard.pieces.push(piece);
+          heard.models.add(`${askedModel} ${model}`);
+        },
+        onEnd: (result) => heard.ends.push(result),
+      });
+      const options = { signal: never, timeoutMs, listen };
+      const result = await adapter({ baseUrl, model: 'asked-1', apiKey: secret })
+        .complete(request, options)
+        .catch((error: unknown) => error);
+      expect(heard.ends).toEqual([result]); // once, and before anyone else knows
+      return { result, ...heard };
+    };
+
+    it('is asked for as a stream that says what it cost', async () => {
+      await using llm = await startUnrulyLlm(streams(...all, finale()));
+      await listenTo(llm.baseUrl);
+      await ask(llm.baseUrl).catch(() => undefined);
+      expect(llm.requests[0]?.body).toMatchObject({
+        stream: true,
+        stream_options: { include_usage: true },
+        messages: [
+          { role: 'system', content: 'the system text' },
+          { role: 'user', content: 'the user text' },
+        ],
+        temperature: 0.5,
+        max_tokens: 100,
+        response_format: { json_schema: { name: 'tips', strict: true, schema: { type: 'object' } } },
+      });
+      expect(llm.requests[1]?.body).not.toMatchObject({ stream: true });
+      expect(llm.requests[1]?.body).not.toHaveProperty('stream_options');
+    });
+
+    it('is heard before the next piece is written', async () => {
+      const goOn = Promise.withResolvers<void>();
+      await using llm = await startUnrulyLlm(streams(chunk('one '), goOn.promise, chunk('two'), finale()));
+      const pieces: string[] = [];
+      const onText = (piece: string) => {
+        pieces.push(piece);
+        goOn.resolve();
+      };
+      const listen = () => ({ onText, onEnd: () => undefined });
+      const options = { signal: never, timeoutMs: 10_000, listen };
+      await adapter({ baseUrl: llm.baseUrl, model: 'm' }).complete(request, options);
+      expect(pieces).toEqual(['one ', 'two']);
+    });
+
+    const stop = chunk('', { choices: [{ delta: {}, finish_reason: 'stop' }] });
+    const goods: readonly [name: string, Behaviour][] = [
+      ['in events', streams(...all, finale())],
+      ['at once', streams(bytes)],
+      ['byte by byte', streams(...Array.from(bytes, (byte) => Uint8Array.of(byte)))],
+      ['with CRLF', streams(bytes.toString().replaceAll('\n', '\r\n'))],
+      [
+        'with CRLF, byte by byte',
+        streams(
+          ...Array.from(Buffer.from(bytes.toString().replaceAll('\n', '\r\n'))).map((byte) => Uint8Array.of(byte)),
+        ),
+      ],
+      ['with CR', streams(bytes.toString().replaceAll('\n', '\r'))],
+      [
+        'with comments and other fields',
+        streams(': hi\n\n', ...all.map((each) => `:\nevent: x\nid: 1\nretry: 5\n${each}: keep-alive\n\n`), finale()),
+      ],
+      ['without a space', streams(bytes.toString().replaceAll('data: ', 'data:'))],
+      ['with data in several lines', streams(bytes.toString().replaceAll('"choices":', '\ndata: "choices":'))],
+      ['without [DONE]', streams(...all, finale().replace('data: [DONE]\n\n', ''))],
+      ['without the last blank line', streams(...all, finale().replace('data: [DONE]\n\n', '').trimEnd())],
+      ['with [DONE], and no end after it', streams(...all, finale(), hangs)],
+      [
+        'with roles and nothing in them',
+        streams(
+          chunk('', { choices: [{ delta: { role: 'assistant', content: null } }] }),
+          chunk('', { choices: [] }),
+          ...all,
+          finale(),
+        ),
+      ],
+      ['with no error', streams(...all.map((each) => each.replace('{', '{"error":null,')), finale())],
+      ['by a server that knows no streams', says(text)],
+    ];
+    it.each(goods)('may come %s', async (_, behaviour) => {
+      await using llm = await startUnrulyLlm(behaviour);
+      const { result, pieces, models } = await listenTo(llm.baseUrl);
+      expect(result).toEqual({ text, model: 'unruly-1', promptTokens: 321, completionTokens: 54 });
+      expect(pieces.join('')).toBe(text);
+      expect([...models]).toEqual(['asked-1 unruly-1']);
+    });
+
+    const bare = chunk('hi', { model: null });
+    it.each([
+      [
+        'without usage and name',
+        [bare, chunk('', { ...{ choices: [{ finish_reason: 'stop' }] }, model: '' }), 'data: [DONE]\n\n'],
+      ],
+      [
+        'with nonsense as usage',
+        [
+          bare,
+          chunk('', { choices: [], model: 7, usage: { prompt_tokens: -1, completion_tokens: '12' } }),
+          stop.replace('unruly-1', ''),
+          'data: [DONE]\n\n',
+        ],
+      ],
+      [
+        'with usage that is no object',
+        [bare, chunk('', { choices: [], model: 7, usage: 'much' }), stop.replace('unruly-1', '')],
+      ],
+      ['without a reason, but with [DONE]', [bare, 'data: [DONE]\n\n']],
+      ['with a name that comes after its first word', [bare, stop]],
+      ['with a model name that no event could hold', [chunk('hi', { model: 'é'.repeat(200) }), 'data: [DONE]']],
+    ])('may come %s', async (_, parts) => {
+      await using llm = await startUnrulyLlm(streams(...parts));
+      const { result, models } = await listenTo(llm.baseUrl);
+      expect(result).toEqual({ text: 'hi', model: 'asked-1', promptTokens: 0, completionTokens: 0 });
+      expect([...models]).toEqual(['asked-1 asked-1']);
+    });
+
+    const refusal = (delta: object) => chunk('', { choices: [{ delta, finish_reason: null }] });
+    const heard = text.slice(0, 8);
+    const faults: readonly [name: string, Behaviour, kind: LlmError['kind'], retryable: boolean, pieces: string][] = [
+      ['429', fails(429), 'unavailable', true, ''],
+      ['HTML', sends('<html>log in</html>', 'text/html'), 'bad_output', false, ''],
+      ['JSON of another shape', sends('{"error": "no"}'), 'bad_output', false, ''],
+      ['an error', streams('event: error\ndata: {"error":{"message":"log in"}}\n\n'), 'unavailable', true, ''],
+      [
+        'an error in the middle',
+        streams(...all.slice(0, 1), 'data: {"error":{"message":"log in"}}\n\n', finale()),
+        'unavailable',
+        true,
+        heard,
+      ],
+      ['a reset in the middle', streams(...all.slice(0, 1), resets), 'unavailable', true, heard],
+      ['an end in the middle', streams(...all.slice(0, 1)), 'unavailable', true, heard],
+      [
+        'bad JSON in the middle',
+        streams(...all.slice(0, 1), 'data: {"choices": [\n\n', finale()),
+        'bad_output',
+        false,
+        heard,
+      ],
+      [
+        'another shape in the middle',
+        streams(...all.slice(0, 1), 'data: {"choices": 7}\n\n', finale()),
+        'bad_output',
+        false,
+        heard,
+      ],
+      ['no text', streams(finale()), 'bad_output', false, ''],
+      ['nothing', streams(), 'unavailable', true, ''],
+      ['its maximum length', streams(...all, finale('length')), 'bad_output', false, text],
+      ['a filter', streams(...all.slice(0, 1), finale('content_filter')), 'refused', false, heard],
+      ['a filter of the whole', sends(completion('no', { finish_reason: 'content_filter' })), 'refused', false, ''],
+      ['a refusal', streams(refusal({ refusal: 'I cannot' }), chunk('more'), finale()), 'refused', false, ''],
+      ['a line without end', streams('data: ', writesOn(' ')), 'bad_output', false, ''],
+      ['a silence', streams(...all.slice(0, 1), hangs), 'timeout', true, heard],
+      ['comments without end', streams(...all.slice(0, 1), writesOn(':\n\n')), 'bad_output', false, heard],
+    ];
+    it.each(faults)('ends with %s, which is told apart', async (_, behaviour, kind, retryable, text) => {
+      await using llm = await startUnrulyLlm(behaviour);
+      const { result, pieces } = await listenTo(llm.baseUrl, { timeoutMs: kind === 'timeout' ? 300 : 10_000 });
+      if (!(result instanceof LlmError)) throw new Error(`not an LlmError: ${JSON.stringify(result)}`);
+      expect(result).toMatchObject({ kind, retryable });
+      expect(`${result.stack} ${JSON.stringify(result)}`).not.toMatch(
+        /sk-very-secret|the (user|system) text|log in|I cannot|Grüße/,
+      );
+      expect(result.cause).toBeUndefined();
+      expect(pieces.join('')).toBe(text);
+      expect(llm.requests).toHaveLength(1);
+      await expect.poll(() => llm.openAnswers(), { timeout: 5000 }).toBe(0);
+    });
+
+    it('that is longer than 1 MiB ends there', async () => {
+      const long = chunk('x'.repeat(65_536));
+      await using llm = await startUnrulyLlm(streams(...Array.from({ length: 17 }, () => long), finale()));
+      const { result, pieces } = await listenTo(llm.baseUrl);
+      expect(result).toMatchObject({ kind: 'bad_output', message: expect.stringContaining('more than 1048576 bytes') });
+      expect(pieces).toHaveLength(16);
+    });
+
+    it('tells with the error what it cost', async () => {
+      await using llm = await startUnrulyLlm(streams(...all, finale('length')));
+      const { result } = await listenTo(llm.baseUrl);
+      expect(result).toMatchObject({ usage: { promptTokens: 321, completionTokens: 54 } });
+    });
+
+    it('leaves the connection to the next one, also where it ends a little later', async () => {
+      const endsLater = late(10, (response) => response.end());
+      await using llm = await startUnrulyLlm(streams(...all, finale(), endsLater));
+      for (let i = 0; i < 5; i++) await listenTo(llm.baseUrl);
+      expect(llm.connections()).toBeLessThan(5);
     });
   });
 

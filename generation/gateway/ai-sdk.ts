@@ -1,7 +1,17 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateText, jsonSchema, NoOutputGeneratedError, Output } from 'ai';
-import { type LlmAnswer, LlmError, type LlmGateway, type LlmRequest, within } from './gateway.ts';
-import { badOutput, causesOf, endpointOf, fetchJsonText, isModelName, toLlmError, type Upstream } from './upstream.ts';
+import { type CompletionPiece, collect, readCompletion, toAnswer } from './completion.ts';
+import { attempt, type LlmAnswer, LlmError, type LlmGateway, type LlmRequest, type OnText } from './gateway.ts';
+import {
+  badOutput,
+  causesOf,
+  endpointOf,
+  fetchAnswer,
+  isModelName,
+  readJsonText,
+  toLlmError,
+  type Upstream,
+} from './upstream.ts';
 
 const uint32Max = 0xffff_ffff;
 
@@ -10,14 +20,18 @@ export function aiSdk(upstream: Upstream): LlmGateway {
   endpointOf(upstream); // throws on options that no call could succeed with
   refuseModelNames();
   const { origin, pathname, searchParams } = new URL(upstream.baseUrl);
-  const model = createOpenAICompatible({
-    name: 'upstream',
-    baseURL: origin + pathname.replace(/\/+$/, ''),
-    queryParams: Object.fromEntries(searchParams),
-    ...(upstream.apiKey && { apiKey: upstream.apiKey }),
-    supportsStructuredOutputs: true, // without it the schema is not sent, silently
-    fetch: guardedFetch,
-  }).chatModel(upstream.model);
+  const over = (fetch: typeof globalThis.fetch) =>
+    createOpenAICompatible({
+      name: 'upstream',
+      baseURL: origin + pathname.replace(/\/+$/, ''),
+      queryParams: Object.fromEntries(searchParams),
+      ...(upstream.apiKey && { apiKey: upstream.apiKey }),
+      supportsStructuredOutputs: true, // without it the schema is not sent, silently
+      includeUsage: true,
+      fetch,
+    }).chatModel(upstream.model);
+  const model = over(guardedFetch);
+  const streaming = over(guardedStream);
 
   const ask = async (request: LlmRequest, signal: AbortSignal): Promise<LlmAnswer> => {
     const result = await generateText({
@@ -31,24 +45,32 @@ export function aiSdk(upstream: Upstream): LlmGateway {
       abortSignal: signal,
       telemetry: { isEnabled: false, recordInputs: false, recordOutputs: false },
     });
-    const usage = {
-      promptTokens: tokens(result.usage.inputTokens),
-      completionTokens: tokens(result.usage.outputTokens),
-    };
-    if (result.finishReason === 'content-filter') {
-      throw new LlmError('refused', 'The language model refused to answer.', { usage });
-    }
-    if (result.finishReason === 'length') throw badOutput('an answer cut off at its maximum length', { usage });
-    if (!result.text) throw badOutput('an empty answer', { usage });
-    const { modelId } = result.response;
-    return { text: result.text, model: isModelName(modelId) ? modelId : upstream.model, ...usage };
+    const { finishReason, response, text, usage } = result;
+    return toAnswer(pieceOf({ model: response.modelId, text, finishReason, ...usage }), upstream.model);
+  };
+  const hear = async (request: LlmRequest, signal: AbortSignal, onText: OnText): Promise<LlmAnswer> => {
+    // one step below its `streamText`, which does not say which model writes before all is written
+    const { stream } = await streaming.doStream({
+      prompt: [
+        { role: 'system', content: request.system },
+        { role: 'user', content: [{ type: 'text', text: request.user }] },
+      ],
+      temperature: request.temperature,
+      maxOutputTokens: request.maxOutputTokens,
+      responseFormat: { type: 'json', name: request.schemaName, schema: request.schema },
+      abortSignal: signal,
+    });
+    return await collect(toPieces(stream), upstream.model, onText);
   };
   const fail = (error: unknown) => {
     throw toError(error);
   };
   return {
     model: upstream.model,
-    complete: (request, options) => within(options, (signal) => ask(request, signal).catch(fail)),
+    complete: (request, options) =>
+      attempt(upstream.model, options, (signal, onText) =>
+        (onText ? hear(request, signal, onText) : ask(request, signal)).catch(fail),
+      ),
   };
 }
 
@@ -57,12 +79,83 @@ function asText<Spec extends ReturnType<typeof Output.object>>(output: Spec) {
   return { ...output, parseCompleteOutput: async ({ text }: { readonly text: string }) => text };
 }
 
+type SdkModel = ReturnType<ReturnType<typeof createOpenAICompatible>['chatModel']>;
+type SdkStream = Awaited<ReturnType<SdkModel['doStream']>>['stream'];
+
+async function* toPieces(stream: SdkStream): AsyncGenerator<CompletionPiece> {
+  for await (const part of stream) {
+    if (part.type === 'error') throw part.error;
+    else if (part.type === 'response-metadata') yield pieceOf({ model: part.modelId });
+    else if (part.type === 'text-delta') yield pieceOf({ text: part.delta });
+    else if (part.type === 'finish') {
+      const { inputTokens, outputTokens } = part.usage;
+      const told = { inputTokens: inputTokens.total, outputTokens: outputTokens.total };
+      yield pieceOf({ finishReason: part.finishReason.unified, ...told });
+    }
+  }
+}
+
+function pieceOf({
+  model = '',
+  text = '',
+  finishReason,
+  ...usage
+}: {
+  readonly model?: string | undefined;
+  readonly text?: string;
+  readonly finishReason?: string;
+  readonly inputTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+}): CompletionPiece {
+  return {
+    model: isModelName(model) ? model : '',
+    text,
+    finishReason,
+    isRefused: finishReason === 'content-filter',
+    usage: finishReason
+      ? { promptTokens: tokens(usage.inputTokens), completionTokens: tokens(usage.outputTokens) }
+      : undefined,
+  };
+}
+
 /** The SDK follows redirects, reads errors, and reads up to 2 GiB; a count of tokens that is no number is its end. */
 const guardedFetch: typeof fetch = async (url, init) => {
-  const text = await fetchJsonText(url instanceof Request ? url.url : url, init ?? {});
+  const text = await readJsonText(await fetchAnswer(url instanceof Request ? url.url : url, init ?? {}));
   const headers = { 'content-type': 'application/json' };
   return new Response(JSON.stringify(sensible(parse(text))), { headers });
 };
+
+/** The same for a stream: what our own reader made of it, written down again. */
+const guardedStream: typeof fetch = async (url, init) => {
+  const response = await fetchAnswer(url instanceof Request ? url.url : url, init ?? {});
+  const headers = { 'content-type': 'text/event-stream' };
+  return new Response(ReadableStream.from(toEvents(withOwnErrors(readCompletion(response)))), { headers });
+};
+
+/** What breaks a stream would reach us as a fault of its form. */
+async function* withOwnErrors<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw toLlmError(error);
+  }
+}
+
+async function* toEvents(pieces: AsyncIterable<CompletionPiece>): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  const write = (chunk: unknown) => encoder.encode(`data: ${JSON.stringify(chunk)}\n\n`);
+  const refused = 'content_filter';
+  let finish = 'stop';
+  for await (const { model, text, finishReason, isRefused, usage } of pieces) {
+    if (finish !== refused) finish = isRefused ? refused : (finishReason ?? finish);
+    yield write({
+      ...(model && { model }),
+      choices: [{ delta: { content: finish === refused ? '' : text } }],
+      ...(usage && { usage: { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens } }),
+    });
+  }
+  yield write({ choices: [{ delta: {}, finish_reason: finish }] });
+}
 
 function parse(text: string): unknown {
   try {

@@ -10,7 +10,7 @@ export interface LlmRequest {
 }
 
 export interface LlmOptions {
-  /** Ends the call: it then rejects with a timeout. Its reason is an `LlmError` where only the time is up. */
+  /** Ends the call: it then rejects with its reason, if that is an `LlmError`, else as the caller has left. */
   readonly signal: AbortSignal;
   /** Time for the whole call, reading the answer included. */
   readonly timeoutMs: number;
@@ -20,7 +20,23 @@ export interface LlmOptions {
   readonly questionHash?: string | undefined;
   /** Whether a text is of the agreed form. Unset: every text is. */
   readonly accepts?: ((text: string) => boolean) | undefined;
+  /**
+   * Called for each attempt at a model, with what that one is called here: who listens hears the answer while it is
+   * written. Unset: an answer is asked for in one piece. An answer that was not asked for anew, out of a cache or of a
+   * call that another began, is not heard.
+   */
+  readonly listen?: ((askedModel: string) => LlmListener) | undefined;
 }
+
+/** Hears one attempt: its text in pieces, which add up to that of the answer, and then its end. */
+export interface LlmListener {
+  readonly onText: OnText;
+  /** Comes before anyone can ask again. Who can use no answer but this one aborts the signal of the call here. */
+  onEnd(result: LlmAnswer | LlmError): void;
+}
+
+/** `model` as in the answer. */
+export type OnText = (piece: string, model: string) => void;
 
 /** Zero: the model did not say. */
 export interface LlmUsage {
@@ -157,4 +173,29 @@ export async function within<Result>(
     signal.removeEventListener('abort', onAbort);
     working.abort(isOver); // without a reason it would make an error with a stack, for nobody
   }
+}
+
+/** One attempt at a model within its time, heard by who listens. */
+export async function attempt(
+  model: string,
+  options: LlmOptions,
+  work: (signal: AbortSignal, onText: OnText | undefined) => Promise<LlmAnswer>,
+): Promise<LlmAnswer> {
+  const listener = options.listen?.(model);
+  if (!listener) return await within(options, (signal) => work(signal, undefined));
+  const heard = within(options, (signal) =>
+    work(signal, (piece, by) => {
+      if (!signal.aborted) listener.onText(piece, by);
+    }),
+  );
+  return await heard.then(
+    (answer) => {
+      listener.onEnd(answer);
+      return answer;
+    },
+    (error: LlmError) => {
+      listener.onEnd(error);
+      throw error;
+    },
+  );
 }

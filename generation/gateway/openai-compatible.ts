@@ -1,8 +1,6 @@
-import { z } from 'zod';
-import { type LlmAnswer, LlmError, type LlmGateway, type LlmRequest, within } from './gateway.ts';
-import { badOutput, endpointOf, fetchJsonText, isModelName, toLlmError, type Upstream } from './upstream.ts';
-
-const uint32Max = 0xffff_ffff;
+import { collect, parseCompletion, readCompletion, toAnswer } from './completion.ts';
+import { attempt, type LlmAnswer, type LlmGateway, type LlmRequest, type OnText } from './gateway.ts';
+import { endpointOf, fetchAnswer, readJsonText, toLlmError, type Upstream } from './upstream.ts';
 
 /** Any server with OpenAI's `/chat/completions`. Throws on options that no call could succeed with. */
 export function openAiCompatible(upstream: Upstream): LlmGateway {
@@ -10,21 +8,27 @@ export function openAiCompatible(upstream: Upstream): LlmGateway {
   const url = endpointOf(upstream);
   const headers = {
     'content-type': 'application/json',
-    accept: 'application/json',
     ...(apiKey && { authorization: `Bearer ${apiKey}` }),
   };
 
-  const ask = async (request: LlmRequest, signal: AbortSignal): Promise<LlmAnswer> => {
-    const body = JSON.stringify(toBody(model, request));
-    return readAnswer(await fetchJsonText(url, { method: 'POST', headers, body, signal }), model);
+  const ask = async (request: LlmRequest, signal: AbortSignal, onText: OnText | undefined): Promise<LlmAnswer> => {
+    const accept = onText ? 'text/event-stream, application/json' : 'application/json';
+    const body = JSON.stringify(toBody(model, request, onText !== undefined));
+    const response = await fetchAnswer(url, { method: 'POST', headers: { ...headers, accept }, body, signal });
+    if (onText) return await collect(readCompletion(response), model, onText);
+    return toAnswer(parseCompletion(await readJsonText(response)), model);
   };
   const fail = (error: unknown) => {
     throw toLlmError(error);
   };
-  return { model, complete: (request, options) => within(options, (signal) => ask(request, signal).catch(fail)) };
+  return {
+    model,
+    complete: (request, options) =>
+      attempt(model, options, (signal, onText) => ask(request, signal, onText).catch(fail)),
+  };
 }
 
-function toBody(model: string, request: LlmRequest) {
+function toBody(model: string, request: LlmRequest, isStreamed: boolean) {
   return {
     model,
     messages: [
@@ -37,48 +41,7 @@ function toBody(model: string, request: LlmRequest) {
       type: 'json_schema',
       json_schema: { name: request.schemaName, strict: true, schema: request.schema },
     },
-    stream: false,
+    stream: isStreamed,
+    ...(isStreamed && { stream_options: { include_usage: true } }),
   };
-}
-
-// Providers differ in all but the text, so the rest is taken if it makes sense and is left out if not.
-const answerSchema = z.object({
-  model: z.string().catch(''),
-  choices: z
-    .array(
-      z.object({
-        finish_reason: z.string().nullish().catch(null),
-        message: z.object({ content: z.string().nullish(), refusal: z.string().nullish().catch(null) }),
-      }),
-    )
-    .min(1),
-  usage: z
-    .object({ prompt_tokens: tokens(), completion_tokens: tokens() })
-    .catch({ prompt_tokens: 0, completion_tokens: 0 }),
-});
-
-function tokens() {
-  return z.int().min(0).max(uint32Max).catch(0);
-}
-
-function readAnswer(text: string, askedModel: string): LlmAnswer {
-  const parsed = answerSchema.safeParse(parseJson(text));
-  if (!parsed.success) throw badOutput('JSON that is not a chat completion');
-  const { model, choices, usage: told } = parsed.data;
-  const usage = { promptTokens: told.prompt_tokens, completionTokens: told.completion_tokens };
-  const choice = choices[0];
-  if (choice?.message.refusal || choice?.finish_reason === 'content_filter') {
-    throw new LlmError('refused', 'The language model refused to answer.', { usage });
-  }
-  if (choice?.finish_reason === 'length') throw badOutput('an answer cut off at its maximum length', { usage });
-  if (!choice?.message.content) throw badOutput('an empty answer', { usage });
-  return { text: choice.message.content, model: isModelName(model) ? model : askedModel, ...usage };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

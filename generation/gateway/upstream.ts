@@ -10,7 +10,7 @@ export interface Upstream {
 }
 
 /** No answer may be longer. Tips need a few kilobytes. */
-const answerBytesMax = 1_048_576;
+export const answerBytesMax = 1_048_576;
 
 /** The URL that chat completions are posted to. Throws on options that no call could succeed with. */
 export function endpointOf({ baseUrl, model, apiKey }: Upstream): URL {
@@ -24,16 +24,18 @@ export function endpointOf({ baseUrl, model, apiKey }: Upstream): URL {
   return url;
 }
 
-/**
- * The JSON text that an upstream answers with. Follows no redirect, reads no error, and reads no more than a bound:
- * each of these is an `LlmError` instead.
- */
-export async function fetchJsonText(url: string | URL, init: RequestInit): Promise<string> {
+/** A good answer, of which nothing is read yet. Follows no redirect, and reads no error: both are an `LlmError` instead. */
+export async function fetchAnswer(url: string | URL, init: RequestInit): Promise<Response> {
   const response = await fetch(url, { ...init, redirect: 'manual' });
   if (!response.ok) {
     response.body?.cancel().catch(() => undefined); // its text could repeat the prompt: nobody reads it
     throw statusError(response);
   }
+  return response;
+}
+
+/** The JSON text of an answer. It is an `LlmError` if it is something else, or longer than a bound. */
+export async function readJsonText(response: Response): Promise<string> {
   if (!isJson(response.headers.get('content-type'))) throw badOutput('an answer that is not JSON');
   return await readText(response);
 }

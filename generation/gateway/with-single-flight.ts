@@ -1,4 +1,4 @@
-import { type LlmAnswer, LlmError, type LlmGateway, noUsage, tryMsMin, within } from './gateway.ts';
+import { endedBy, type LlmAnswer, LlmError, type LlmGateway, noUsage, tryMsMin, within } from './gateway.ts';
 import { questionKey } from './question-key.ts';
 
 /** A call that is under way, and how many wait for it. */
@@ -32,26 +32,29 @@ export function withSingleFlight(gateway: LlmGateway, { now }: { readonly now: (
         return flight;
       };
 
+      if (options.signal.aborted) throw endedBy(options.signal);
       const endMs = now() + options.timeoutMs;
       for (;;) {
         const timeoutMs = Math.max(0, endMs - now());
         const joined = flights.get(key);
         const flight = joined ?? takeOff(timeoutMs);
         flight.callers++;
-        let reason: unknown = 'answered'; // why it ends, if this is the last one to leave; never undefined: that is slow
+        const leave = (reason: unknown) => {
+          flight.callers--;
+          if (flight.callers > 0) return;
+          land(key, flight);
+          flight.landing.abort(reason);
+        };
         try {
-          const answer = await within({ signal: options.signal, timeoutMs }, () => flight.answer);
+          const answer = await within({ signal: options.signal, timeoutMs }, (signal) => {
+            // at the very moment that it is over: who has heard enough leaves before the call is tried again
+            signal.addEventListener('abort', () => leave(signal.reason), { once: true });
+            return flight.answer;
+          });
           return joined ? { ...answer, ...noUsage } : answer;
         } catch (error) {
-          reason = options.signal.aborted ? options.signal.reason : error;
           const isOthersTime = joined && error instanceof LlmError && error.kind === 'timeout';
           if (!isOthersTime || options.signal.aborted || endMs - now() < tryMsMin) throw error;
-        } finally {
-          flight.callers--;
-          if (flight.callers === 0) {
-            land(key, flight);
-            flight.landing.abort(reason);
-          }
         }
       }
     },

@@ -1,13 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { ExperimentSource } from '../../experiments/experiment.ts';
-import { type Treatment, treat, without } from '../../experiments/treatment.ts';
+import { type Treatment, treat, withBandits, without } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { assembleContext } from '../../features/context.ts';
 import { readProfile } from '../../features/profile.ts';
 import type { DegradationName } from '../../gen/proto/oo/contract.ts';
 import { type TipGenerated, TipGeneratedSchema } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
+import { type TipCandidate, TipCandidateSchema } from '../../gen/proto/oo/serving/v1/candidate_pb.ts';
 import {
   type GenerateRequest,
   GenerateRequestSchema,
@@ -16,11 +17,18 @@ import {
 } from '../../gen/proto/oo/serving/v1/serving_pb.ts';
 import type { LlmGateway } from '../../generation/gateway/gateway.ts';
 import { type PromptRegistry, resolvePrompt } from '../../generation/prompts/registry.ts';
-import { type WriteTipsRequest, type WrittenTips, writeTips } from '../../generation/write-tips.ts';
+import {
+  type WriteTipsRequest,
+  type WrittenBy,
+  type WrittenTip,
+  type WrittenTips,
+  writeTips,
+} from '../../generation/write-tips.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
+import type { FollowedBandits } from '../follow-bandits.ts';
 import { toLoggedExperiments } from '../logged-experiments.ts';
 import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from '../read-person.ts';
@@ -34,6 +42,7 @@ export interface GenerateDeps {
   /** Used where neither the request nor an experiment chooses one. */
   readonly defaultPromptVersion: string;
   readonly experiments: ExperimentSource;
+  readonly bandits: Pick<FollowedBandits, 'epochOf'>;
   /** Undefined: no language model is configured. */
   readonly gateway: LlmGateway | undefined;
   /** Gets all tips that were written, once. */
@@ -45,18 +54,24 @@ export interface GenerateDeps {
 
 const defaultTips = 3;
 
-/** Writes tips, logs what wrote them, and only then answers. */
+/**
+ * Writes tips, logs what wrote them, and only then answers. `onCandidate` gets each tip as soon as it is complete, which is
+ * before it is logged; the log gets those also where the caller has left meanwhile.
+ */
 export function createGenerate(deps: GenerateDeps) {
-  const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments } = deps;
+  const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments, bandits } = deps;
   const { gateway, countGeneration, clock, newId, log } = deps;
 
   return async (
     request: GenerateRequest,
     context: Pick<HandlerContext, 'requestHeader' | 'signal' | 'timeoutMs'>,
+    onCandidate?: (candidate: TipCandidate) => void,
   ): Promise<GenerateResponse> => {
     const nowMs = clock();
-    const drawn = treat(experiments.current(), request.userId, nowMs);
-    const treatment = request.promptVersion ? without(drawn, 'promptVersion') : drawn;
+    const assigned = treat(experiments.current(), request.userId, nowMs);
+    const treatment = request.promptVersion
+      ? without(assigned, 'promptVersion')
+      : withBandits(assigned, request.requestId, bandits.epochOf);
     const prompt = resolvePrompt(prompts, request.promptVersion || treatment.promptVersion, defaultPromptVersion);
     const generationId = newId();
     const [person, feast] = await Promise.all([
@@ -76,12 +91,16 @@ export function createGenerate(deps: GenerateDeps) {
       nonce: newId().replaceAll('-', ''),
       deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
       signal: context.signal,
+      onTip: onCandidate && ((tip, by) => onCandidate(toCandidate(tip, by))),
     };
     const written = await traceGeneration(context.requestHeader, { prompt, model: gateway?.model }, () =>
       writeTips(asked, { gateway }),
     );
     countGeneration(written);
-    if (written.failure) log.warn({ generationId, failure: written.failure }, 'templates wrote the tips');
+    if (written.failure) {
+      const what = written.model === '' ? 'templates wrote the tips' : 'the language model broke off';
+      log.warn({ generationId, failure: written.failure }, what);
+    }
 
     const degradations = degradationsOf(written, {
       isPersonUnknown: person === undefined,
@@ -161,21 +180,26 @@ function toTipGenerated(
   });
 }
 
+function toCandidate(tip: WrittenTip, { model, promptVersion }: WrittenBy): TipCandidate {
+  const { id, content, kind, source, rationale, signalIds, confidence } = tip;
+  return create(TipCandidateSchema, {
+    id,
+    content,
+    kind: kindOf[kind],
+    source: sourceOf[source],
+    model,
+    promptVersion,
+    rationale,
+    signalIds: [...signalIds],
+    ...(confidence === undefined ? {} : { confidence }),
+  });
+}
+
 function toResponse(generationId: string, written: WrittenTips, degradations: Degradation[]): GenerateResponse {
   const { promptVersion, promptHash, model, promptTokens, completionTokens } = written;
   return create(GenerateResponseSchema, {
     generationId,
-    candidates: written.tips.map(({ id, content, kind, source, rationale, signalIds, confidence }) => ({
-      id,
-      content,
-      kind: kindOf[kind],
-      source: sourceOf[source],
-      model,
-      promptVersion,
-      rationale,
-      signalIds: [...signalIds],
-      ...(confidence === undefined ? {} : { confidence }),
-    })),
+    candidates: written.tips.map((tip) => toCandidate(tip, written)),
     model,
     promptVersion,
     promptHash,

@@ -17,7 +17,8 @@ const halves = [
   { key: 'random', weight: 0.5 },
 ];
 
-// In `policy` dora has 0.0276, anna 0.6637: they are in different halves. gus is in the holdout.
+// In `policy` dora has 0.0276, anna 0.6637: they are in different halves. gus is in the holdout. In `prompts` who has less
+// than 0.3, or 0.5 to 0.8, keeps an arm.
 const set = parseExperiments(
   {
     holdouts: [{ key: 'winter', share: 0.15 }],
@@ -34,9 +35,17 @@ const set = parseExperiments(
       },
       { key: 'nobody', version: '1', status: 'running', arms: halves, coverage: 0 },
       { key: 'over', version: '1', status: 'running', arms: halves, end: '2026-12-01T00:00:00Z' },
+      {
+        key: 'prompts',
+        version: '1',
+        status: 'running',
+        bandit: { policy: 'ucb1', fixed: 0.6 },
+        arms: ['v1', 'v2'].map((promptVersion) => ({ key: promptVersion, promptVersion })),
+        forced: { tester: 'v2' },
+      },
     ],
   },
-  { policies: new Set(), promptVersions: new Set() },
+  { policies: new Set(), promptVersions: new Set(['v1', 'v2']) },
 );
 const experiments = { current: () => set };
 
@@ -166,6 +175,30 @@ describe.each([
       { key: 'nobody', reason: 'SPLIT', metadata: { version: '1', assignment: 'not-enrolled' } },
     ],
     [
+      'an arm that is kept, in a bandit',
+      'prompts',
+      'anna',
+      {
+        ...{ key: 'prompts', reason: 'SPLIT', variant: 'v2', value: 'v2' },
+        metadata: { version: '1', assignment: 'assigned', bucket: 0.7038, propensity: 0.5 },
+      },
+    ],
+    [
+      'no value where a bandit draws for each request',
+      'prompts',
+      'dora',
+      { key: 'prompts', reason: 'SPLIT', metadata: { version: '1', assignment: 'bandit', bucket: 0.4234 } },
+    ],
+    [
+      'an arm of a bandit that was forced',
+      'prompts',
+      'tester',
+      {
+        ...{ key: 'prompts', reason: 'TARGETING_MATCH', variant: 'v2', value: 'v2' },
+        metadata: { version: '1', assignment: 'forced' },
+      },
+    ],
+    [
       'no value when it is over',
       'over',
       'anna',
@@ -257,6 +290,7 @@ describe.each([
         { key: 'nobody', reason: 'SPLIT' },
         { key: 'over', reason: 'DISABLED' },
         { key: 'policy', variant: 'random' },
+        { key: 'prompts', variant: 'v2' },
       ],
       metadata: { version: set.version },
     });

@@ -159,6 +159,10 @@ function toFlag(assignment: Assignment): Flag {
   if (kind === 'none') {
     return { key, reason: reasons[assignment.reason], metadata: { version, assignment: assignment.reason } };
   }
+  if (kind === 'enrolled') {
+    // Each request to us draws an arm: there is none that the person has, and no reward of another's would be learnt from.
+    return { key, reason: 'SPLIT', metadata: { version, assignment: 'bandit', bucket: assignment.bucket } };
+  }
   const { arm } = assignment;
   const value = arm.parameters ?? arm.key;
   const metadata = { version, assignment: kind };

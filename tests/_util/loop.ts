@@ -63,13 +63,13 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
       { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
       { database, bus, log: silent },
     );
-    const { experiments, rollouts, metrics } = context;
+    const { experiments, rollouts, bandits, metrics } = context;
     const server = createServer({ routes: createRoutes(context), experiments, authKeys: [], log: silent, metrics });
     const { url } = await server.listen({ port: 0, host: '127.0.0.1' });
     server.setServing(true);
     stack.defer(() => server.drain(500));
     const stopFollowing = new AbortController();
-    const followed = own.policy === undefined ? [rollouts, experiments] : [experiments];
+    const followed = own.policy === undefined ? [rollouts, experiments, bandits] : [experiments, bandits];
     const following = Promise.all(followed.map((each) => each.follow(stopFollowing.signal)));
     stack.defer(async () => {
       stopFollowing.abort();

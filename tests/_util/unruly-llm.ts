@@ -13,6 +13,8 @@ export interface UnrulyLlm extends AsyncDisposable {
     readonly headers: IncomingHttpHeaders;
     readonly body: unknown;
   }[];
+  /** How many connections were opened so far. */
+  connections(): number;
   /** How many answers are neither complete nor given up by who asked. */
   openAnswers(): number;
 }
@@ -21,6 +23,7 @@ export interface UnrulyLlm extends AsyncDisposable {
 export async function startUnrulyLlm(...behaviours: readonly Behaviour[]): Promise<UnrulyLlm> {
   const requests: UnrulyLlm['requests'][number][] = [];
   let open = 0;
+  let connections = 0;
   const server = createServer(async (request, response) => {
     open++;
     response.on('error', () => undefined);
@@ -35,11 +38,13 @@ export async function startUnrulyLlm(...behaviours: readonly Behaviour[]): Promi
     });
     behave?.(response);
   });
+  server.on('connection', () => connections++);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     baseUrl: `http://127.0.0.1:${port}/v1`,
     requests,
+    connections: () => connections,
     openAnswers: () => open,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
@@ -55,6 +60,32 @@ export function completion(text: string, choice: Readonly<Record<string, unknown
     choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: text }, ...choice }],
     usage: { prompt_tokens: 321, completion_tokens: 54 },
   });
+}
+
+/** An event of a stream, with this text as the next of the model's answer. */
+export function chunk(text: string, over: Readonly<Record<string, unknown>> = {}): string {
+  const choices = [{ index: 0, delta: { content: text }, finish_reason: null }];
+  return `data: ${JSON.stringify({ model: 'unruly-1', choices, usage: null, ...over })}\n\n`;
+}
+
+/** The events with which a stream ends: why, what it cost, and the mark. */
+export function finale(finishReason = 'stop'): string {
+  const usage = { prompt_tokens: 321, completion_tokens: 54 };
+  const finish = chunk('', { choices: [{ index: 0, delta: {}, finish_reason: finishReason }] });
+  return `${finish}${chunk('', { choices: [], usage })}data: [DONE]\n\n`;
+}
+
+/** Sends one part after the other, each once the one before is on its way, and ends unless the last one is a behaviour. */
+export function streams(...parts: readonly (string | Uint8Array | Promise<unknown> | Behaviour)[]): Behaviour {
+  return async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    for (const part of parts) {
+      if (typeof part === 'function') return part(response);
+      if (part instanceof Promise) await part;
+      else await new Promise<void>((resolve) => response.write(part, () => resolve()));
+    }
+    response.end();
+  };
 }
 
 export function sends(body: string, contentType = 'application/json; charset=utf-8'): Behaviour {
@@ -88,6 +119,14 @@ export function trickles(body: string): Behaviour {
   };
 }
 
+/** Goes on with this text again and again, never at an end. */
+export function writesOnSlowly(text: string): Behaviour {
+  return (response) => {
+    const timer = setInterval(() => response.write(text), 20);
+    response.on('close', () => clearInterval(timer));
+  };
+}
+
 /** Takes the request and says nothing. */
 export const hangs: Behaviour = () => undefined;
 
@@ -99,7 +138,14 @@ export const resets: Behaviour = (response) => {
 export function floodsWith(status: number): Behaviour {
   return (response) => {
     response.writeHead(status, { 'content-type': 'application/json' });
-    const chunk = Buffer.alloc(65_536, ' ');
+    writesOn(' ')(response);
+  };
+}
+
+/** Goes on with this text without end, as fast as it is read. */
+export function writesOn(text: string): Behaviour {
+  return (response) => {
+    const chunk = Buffer.alloc(65_536, text);
     const more = () => {
       while (!response.destroyed && response.write(chunk));
     };

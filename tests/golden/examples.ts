@@ -172,6 +172,26 @@ export const examples: Examples = {
       experiments: [{ experiment: 'prompts', version: '2', arm: 'mentor', propensity: 0.5 }],
       forcedExperiments: [{ experiment: 'policies', version: '1', arm: 'linucb' }],
     },
+    bandit: {
+      requestId,
+      requestHash: hash,
+      promptVersion: 'v2-mentor',
+      promptHash: hex,
+      experiments: [
+        {
+          experiment: 'prompts',
+          version: '3',
+          arm: 'mentor',
+          propensity: 0.75,
+          bandit: {
+            policy: 'beta-thompson',
+            policyVersion: '1;samples=1024;floor=0.05',
+            measurement: 17,
+            propensities: [0.25, 0.75],
+          },
+        },
+      ],
+    },
   },
 };
 

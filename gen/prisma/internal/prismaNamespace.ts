@@ -416,6 +416,7 @@ export const ModelName = {
   Rebuild: 'Rebuild',
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
+  BanditMeasurement: 'BanditMeasurement',
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
@@ -442,7 +443,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "banditMeasurement" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1852,6 +1853,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    BanditMeasurement: {
+      payload: Prisma.$BanditMeasurementPayload<ExtArgs>
+      fields: Prisma.BanditMeasurementFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.BanditMeasurementFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.BanditMeasurementFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        findFirst: {
+          args: Prisma.BanditMeasurementFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.BanditMeasurementFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        findMany: {
+          args: Prisma.BanditMeasurementFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>[]
+        }
+        create: {
+          args: Prisma.BanditMeasurementCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        createMany: {
+          args: Prisma.BanditMeasurementCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.BanditMeasurementCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>[]
+        }
+        delete: {
+          args: Prisma.BanditMeasurementDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        update: {
+          args: Prisma.BanditMeasurementUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        deleteMany: {
+          args: Prisma.BanditMeasurementDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.BanditMeasurementUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.BanditMeasurementUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>[]
+        }
+        upsert: {
+          args: Prisma.BanditMeasurementUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$BanditMeasurementPayload>
+        }
+        aggregate: {
+          args: Prisma.BanditMeasurementAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateBanditMeasurement>
+        }
+        groupBy: {
+          args: Prisma.BanditMeasurementGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.BanditMeasurementGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.BanditMeasurementCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.BanditMeasurementCountAggregateOutputType> | number
+        }
+      }
+    }
     ExperimentSet: {
       payload: Prisma.$ExperimentSetPayload<ExtArgs>
       fields: Prisma.ExperimentSetFieldRefs
@@ -2875,7 +2950,11 @@ export const GeneratedTipScalarFieldEnum = {
   llmModel: 'llmModel',
   promptVersion: 'promptVersion',
   promptHash: 'promptHash',
-  signalIds: 'signalIds'
+  signalIds: 'signalIds',
+  experiments: 'experiments',
+  experimentVersions: 'experimentVersions',
+  experimentArms: 'experimentArms',
+  measurement: 'measurement'
 } as const
 
 export type GeneratedTipScalarFieldEnum = (typeof GeneratedTipScalarFieldEnum)[keyof typeof GeneratedTipScalarFieldEnum]
@@ -2961,6 +3040,20 @@ export const PolicyPopulationScalarFieldEnum = {
 } as const
 
 export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
+
+
+export const BanditMeasurementScalarFieldEnum = {
+  number: 'number',
+  experiment: 'experiment',
+  version: 'version',
+  arm: 'arm',
+  measuredAt: 'measuredAt',
+  people: 'people',
+  tips: 'tips',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type BanditMeasurementScalarFieldEnum = (typeof BanditMeasurementScalarFieldEnum)[keyof typeof BanditMeasurementScalarFieldEnum]
 
 
 export const ExperimentSetScalarFieldEnum = {
@@ -3446,6 +3539,7 @@ export type GlobalOmitConfig = {
   rebuild?: Prisma.RebuildOmit
   policyStats?: Prisma.PolicyStatsOmit
   policyPopulation?: Prisma.PolicyPopulationOmit
+  banditMeasurement?: Prisma.BanditMeasurementOmit
   experimentSet?: Prisma.ExperimentSetOmit
   rolloutStep?: Prisma.RolloutStepOmit
   gateVerdict?: Prisma.GateVerdictOmit

@@ -70,6 +70,7 @@ export const ModelName = {
   Rebuild: 'Rebuild',
   PolicyStats: 'PolicyStats',
   PolicyPopulation: 'PolicyPopulation',
+  BanditMeasurement: 'BanditMeasurement',
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
@@ -285,7 +286,11 @@ export const GeneratedTipScalarFieldEnum = {
   llmModel: 'llmModel',
   promptVersion: 'promptVersion',
   promptHash: 'promptHash',
-  signalIds: 'signalIds'
+  signalIds: 'signalIds',
+  experiments: 'experiments',
+  experimentVersions: 'experimentVersions',
+  experimentArms: 'experimentArms',
+  measurement: 'measurement'
 } as const
 
 export type GeneratedTipScalarFieldEnum = (typeof GeneratedTipScalarFieldEnum)[keyof typeof GeneratedTipScalarFieldEnum]
@@ -371,6 +376,20 @@ export const PolicyPopulationScalarFieldEnum = {
 } as const
 
 export type PolicyPopulationScalarFieldEnum = (typeof PolicyPopulationScalarFieldEnum)[keyof typeof PolicyPopulationScalarFieldEnum]
+
+
+export const BanditMeasurementScalarFieldEnum = {
+  number: 'number',
+  experiment: 'experiment',
+  version: 'version',
+  arm: 'arm',
+  measuredAt: 'measuredAt',
+  people: 'people',
+  tips: 'tips',
+  rewardMilli: 'rewardMilli'
+} as const
+
+export type BanditMeasurementScalarFieldEnum = (typeof BanditMeasurementScalarFieldEnum)[keyof typeof BanditMeasurementScalarFieldEnum]
 
 
 export const ExperimentSetScalarFieldEnum = {

@@ -20,8 +20,18 @@ export type GeneratedTipModel = runtime.Types.Result.DefaultSelection<Prisma.$Ge
 
 export type AggregateGeneratedTip = {
   _count: GeneratedTipCountAggregateOutputType | null
+  _avg: GeneratedTipAvgAggregateOutputType | null
+  _sum: GeneratedTipSumAggregateOutputType | null
   _min: GeneratedTipMinAggregateOutputType | null
   _max: GeneratedTipMaxAggregateOutputType | null
+}
+
+export type GeneratedTipAvgAggregateOutputType = {
+  measurement: number | null
+}
+
+export type GeneratedTipSumAggregateOutputType = {
+  measurement: number | null
 }
 
 export type GeneratedTipMinAggregateOutputType = {
@@ -34,6 +44,7 @@ export type GeneratedTipMinAggregateOutputType = {
   llmModel: string | null
   promptVersion: string | null
   promptHash: string | null
+  measurement: number | null
 }
 
 export type GeneratedTipMaxAggregateOutputType = {
@@ -46,6 +57,7 @@ export type GeneratedTipMaxAggregateOutputType = {
   llmModel: string | null
   promptVersion: string | null
   promptHash: string | null
+  measurement: number | null
 }
 
 export type GeneratedTipCountAggregateOutputType = {
@@ -59,9 +71,21 @@ export type GeneratedTipCountAggregateOutputType = {
   promptVersion: number
   promptHash: number
   signalIds: number
+  experiments: number
+  experimentVersions: number
+  experimentArms: number
+  measurement: number
   _all: number
 }
 
+
+export type GeneratedTipAvgAggregateInputType = {
+  measurement?: true
+}
+
+export type GeneratedTipSumAggregateInputType = {
+  measurement?: true
+}
 
 export type GeneratedTipMinAggregateInputType = {
   eventId?: true
@@ -73,6 +97,7 @@ export type GeneratedTipMinAggregateInputType = {
   llmModel?: true
   promptVersion?: true
   promptHash?: true
+  measurement?: true
 }
 
 export type GeneratedTipMaxAggregateInputType = {
@@ -85,6 +110,7 @@ export type GeneratedTipMaxAggregateInputType = {
   llmModel?: true
   promptVersion?: true
   promptHash?: true
+  measurement?: true
 }
 
 export type GeneratedTipCountAggregateInputType = {
@@ -98,6 +124,10 @@ export type GeneratedTipCountAggregateInputType = {
   promptVersion?: true
   promptHash?: true
   signalIds?: true
+  experiments?: true
+  experimentVersions?: true
+  experimentArms?: true
+  measurement?: true
   _all?: true
 }
 
@@ -139,6 +169,18 @@ export type GeneratedTipAggregateArgs<ExtArgs extends runtime.Types.Extensions.I
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: GeneratedTipAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: GeneratedTipSumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: GeneratedTipMinAggregateInputType
@@ -169,6 +211,8 @@ export type GeneratedTipGroupByArgs<ExtArgs extends runtime.Types.Extensions.Int
   take?: number
   skip?: number
   _count?: GeneratedTipCountAggregateInputType | true
+  _avg?: GeneratedTipAvgAggregateInputType
+  _sum?: GeneratedTipSumAggregateInputType
   _min?: GeneratedTipMinAggregateInputType
   _max?: GeneratedTipMaxAggregateInputType
 }
@@ -184,7 +228,13 @@ export type GeneratedTipGroupByOutputType = {
   promptVersion: string
   promptHash: string
   signalIds: string[]
+  experiments: string[]
+  experimentVersions: string[]
+  experimentArms: string[]
+  measurement: number | null
   _count: GeneratedTipCountAggregateOutputType | null
+  _avg: GeneratedTipAvgAggregateOutputType | null
+  _sum: GeneratedTipSumAggregateOutputType | null
   _min: GeneratedTipMinAggregateOutputType | null
   _max: GeneratedTipMaxAggregateOutputType | null
 }
@@ -218,6 +268,10 @@ export type GeneratedTipWhereInput = {
   promptVersion?: Prisma.StringFilter<"GeneratedTip"> | string
   promptHash?: Prisma.StringFilter<"GeneratedTip"> | string
   signalIds?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experiments?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentVersions?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentArms?: Prisma.StringNullableListFilter<"GeneratedTip">
+  measurement?: Prisma.IntNullableFilter<"GeneratedTip"> | number | null
 }
 
 export type GeneratedTipOrderByWithRelationInput = {
@@ -231,6 +285,10 @@ export type GeneratedTipOrderByWithRelationInput = {
   promptVersion?: Prisma.SortOrder
   promptHash?: Prisma.SortOrder
   signalIds?: Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
+  measurement?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type GeneratedTipWhereUniqueInput = Prisma.AtLeast<{
@@ -248,6 +306,10 @@ export type GeneratedTipWhereUniqueInput = Prisma.AtLeast<{
   promptVersion?: Prisma.StringFilter<"GeneratedTip"> | string
   promptHash?: Prisma.StringFilter<"GeneratedTip"> | string
   signalIds?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experiments?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentVersions?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentArms?: Prisma.StringNullableListFilter<"GeneratedTip">
+  measurement?: Prisma.IntNullableFilter<"GeneratedTip"> | number | null
 }, "eventId_tipId">
 
 export type GeneratedTipOrderByWithAggregationInput = {
@@ -261,9 +323,15 @@ export type GeneratedTipOrderByWithAggregationInput = {
   promptVersion?: Prisma.SortOrder
   promptHash?: Prisma.SortOrder
   signalIds?: Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
+  measurement?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.GeneratedTipCountOrderByAggregateInput
+  _avg?: Prisma.GeneratedTipAvgOrderByAggregateInput
   _max?: Prisma.GeneratedTipMaxOrderByAggregateInput
   _min?: Prisma.GeneratedTipMinOrderByAggregateInput
+  _sum?: Prisma.GeneratedTipSumOrderByAggregateInput
 }
 
 export type GeneratedTipScalarWhereWithAggregatesInput = {
@@ -280,6 +348,10 @@ export type GeneratedTipScalarWhereWithAggregatesInput = {
   promptVersion?: Prisma.StringWithAggregatesFilter<"GeneratedTip"> | string
   promptHash?: Prisma.StringWithAggregatesFilter<"GeneratedTip"> | string
   signalIds?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experiments?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentVersions?: Prisma.StringNullableListFilter<"GeneratedTip">
+  experimentArms?: Prisma.StringNullableListFilter<"GeneratedTip">
+  measurement?: Prisma.IntNullableWithAggregatesFilter<"GeneratedTip"> | number | null
 }
 
 export type GeneratedTipCreateInput = {
@@ -293,6 +365,10 @@ export type GeneratedTipCreateInput = {
   promptVersion: string
   promptHash: string
   signalIds?: Prisma.GeneratedTipCreatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipCreateexperimentArmsInput | string[]
+  measurement?: number | null
 }
 
 export type GeneratedTipUncheckedCreateInput = {
@@ -306,6 +382,10 @@ export type GeneratedTipUncheckedCreateInput = {
   promptVersion: string
   promptHash: string
   signalIds?: Prisma.GeneratedTipCreatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipCreateexperimentArmsInput | string[]
+  measurement?: number | null
 }
 
 export type GeneratedTipUpdateInput = {
@@ -319,6 +399,10 @@ export type GeneratedTipUpdateInput = {
   promptVersion?: Prisma.StringFieldUpdateOperationsInput | string
   promptHash?: Prisma.StringFieldUpdateOperationsInput | string
   signalIds?: Prisma.GeneratedTipUpdatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipUpdateexperimentArmsInput | string[]
+  measurement?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type GeneratedTipUncheckedUpdateInput = {
@@ -332,6 +416,10 @@ export type GeneratedTipUncheckedUpdateInput = {
   promptVersion?: Prisma.StringFieldUpdateOperationsInput | string
   promptHash?: Prisma.StringFieldUpdateOperationsInput | string
   signalIds?: Prisma.GeneratedTipUpdatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipUpdateexperimentArmsInput | string[]
+  measurement?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type GeneratedTipCreateManyInput = {
@@ -345,6 +433,10 @@ export type GeneratedTipCreateManyInput = {
   promptVersion: string
   promptHash: string
   signalIds?: Prisma.GeneratedTipCreatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipCreateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipCreateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipCreateexperimentArmsInput | string[]
+  measurement?: number | null
 }
 
 export type GeneratedTipUpdateManyMutationInput = {
@@ -358,6 +450,10 @@ export type GeneratedTipUpdateManyMutationInput = {
   promptVersion?: Prisma.StringFieldUpdateOperationsInput | string
   promptHash?: Prisma.StringFieldUpdateOperationsInput | string
   signalIds?: Prisma.GeneratedTipUpdatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipUpdateexperimentArmsInput | string[]
+  measurement?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type GeneratedTipUncheckedUpdateManyInput = {
@@ -371,6 +467,10 @@ export type GeneratedTipUncheckedUpdateManyInput = {
   promptVersion?: Prisma.StringFieldUpdateOperationsInput | string
   promptHash?: Prisma.StringFieldUpdateOperationsInput | string
   signalIds?: Prisma.GeneratedTipUpdatesignalIdsInput | string[]
+  experiments?: Prisma.GeneratedTipUpdateexperimentsInput | string[]
+  experimentVersions?: Prisma.GeneratedTipUpdateexperimentVersionsInput | string[]
+  experimentArms?: Prisma.GeneratedTipUpdateexperimentArmsInput | string[]
+  measurement?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type GeneratedTipEventIdTipIdCompoundUniqueInput = {
@@ -389,6 +489,14 @@ export type GeneratedTipCountOrderByAggregateInput = {
   promptVersion?: Prisma.SortOrder
   promptHash?: Prisma.SortOrder
   signalIds?: Prisma.SortOrder
+  experiments?: Prisma.SortOrder
+  experimentVersions?: Prisma.SortOrder
+  experimentArms?: Prisma.SortOrder
+  measurement?: Prisma.SortOrder
+}
+
+export type GeneratedTipAvgOrderByAggregateInput = {
+  measurement?: Prisma.SortOrder
 }
 
 export type GeneratedTipMaxOrderByAggregateInput = {
@@ -401,6 +509,7 @@ export type GeneratedTipMaxOrderByAggregateInput = {
   llmModel?: Prisma.SortOrder
   promptVersion?: Prisma.SortOrder
   promptHash?: Prisma.SortOrder
+  measurement?: Prisma.SortOrder
 }
 
 export type GeneratedTipMinOrderByAggregateInput = {
@@ -413,13 +522,45 @@ export type GeneratedTipMinOrderByAggregateInput = {
   llmModel?: Prisma.SortOrder
   promptVersion?: Prisma.SortOrder
   promptHash?: Prisma.SortOrder
+  measurement?: Prisma.SortOrder
+}
+
+export type GeneratedTipSumOrderByAggregateInput = {
+  measurement?: Prisma.SortOrder
 }
 
 export type GeneratedTipCreatesignalIdsInput = {
   set: string[]
 }
 
+export type GeneratedTipCreateexperimentsInput = {
+  set: string[]
+}
+
+export type GeneratedTipCreateexperimentVersionsInput = {
+  set: string[]
+}
+
+export type GeneratedTipCreateexperimentArmsInput = {
+  set: string[]
+}
+
 export type GeneratedTipUpdatesignalIdsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type GeneratedTipUpdateexperimentsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type GeneratedTipUpdateexperimentVersionsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type GeneratedTipUpdateexperimentArmsInput = {
   set?: string[]
   push?: string | string[]
 }
@@ -437,6 +578,10 @@ export type GeneratedTipSelect<ExtArgs extends runtime.Types.Extensions.Internal
   promptVersion?: boolean
   promptHash?: boolean
   signalIds?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
+  measurement?: boolean
 }, ExtArgs["result"]["generatedTip"]>
 
 export type GeneratedTipSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -450,6 +595,10 @@ export type GeneratedTipSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   promptVersion?: boolean
   promptHash?: boolean
   signalIds?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
+  measurement?: boolean
 }, ExtArgs["result"]["generatedTip"]>
 
 export type GeneratedTipSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -463,6 +612,10 @@ export type GeneratedTipSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   promptVersion?: boolean
   promptHash?: boolean
   signalIds?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
+  measurement?: boolean
 }, ExtArgs["result"]["generatedTip"]>
 
 export type GeneratedTipSelectScalar = {
@@ -476,9 +629,13 @@ export type GeneratedTipSelectScalar = {
   promptVersion?: boolean
   promptHash?: boolean
   signalIds?: boolean
+  experiments?: boolean
+  experimentVersions?: boolean
+  experimentArms?: boolean
+  measurement?: boolean
 }
 
-export type GeneratedTipOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"eventId" | "tipId" | "userId" | "generatedAt" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "promptHash" | "signalIds", ExtArgs["result"]["generatedTip"]>
+export type GeneratedTipOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"eventId" | "tipId" | "userId" | "generatedAt" | "tipKind" | "tipSource" | "llmModel" | "promptVersion" | "promptHash" | "signalIds" | "experiments" | "experimentVersions" | "experimentArms" | "measurement", ExtArgs["result"]["generatedTip"]>
 
 export type $GeneratedTipPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "GeneratedTip"
@@ -494,6 +651,17 @@ export type $GeneratedTipPayload<ExtArgs extends runtime.Types.Extensions.Intern
     promptVersion: string
     promptHash: string
     signalIds: string[]
+    /**
+     * The experiments that the person was drawn into, and for each its version and the arm. A partial index, which a schema
+     * cannot tell of, holds the rows that have any.
+     */
+    experiments: string[]
+    experimentVersions: string[]
+    experimentArms: string[]
+    /**
+     * The measurement by which a bandit drew the arm for this request. Null: none did.
+     */
+    measurement: number | null
   }, ExtArgs["result"]["generatedTip"]>
   composites: {}
 }
@@ -927,6 +1095,10 @@ export interface GeneratedTipFieldRefs {
   readonly promptVersion: Prisma.FieldRef<"GeneratedTip", 'String'>
   readonly promptHash: Prisma.FieldRef<"GeneratedTip", 'String'>
   readonly signalIds: Prisma.FieldRef<"GeneratedTip", 'String[]'>
+  readonly experiments: Prisma.FieldRef<"GeneratedTip", 'String[]'>
+  readonly experimentVersions: Prisma.FieldRef<"GeneratedTip", 'String[]'>
+  readonly experimentArms: Prisma.FieldRef<"GeneratedTip", 'String[]'>
+  readonly measurement: Prisma.FieldRef<"GeneratedTip", 'Int'>
 }
     
 

@@ -1,9 +1,11 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Difference, Direction as DirectionName } from '../../../experiments/analysis/difference.ts';
-import type { ExperimentReport } from '../../../experiments/analysis/report.ts';
+import type { BanditReport, ExperimentReport } from '../../../experiments/analysis/report.ts';
 import { readReport } from '../../../experiments/report-store.ts';
+import { toTimestamp } from '../../../features/time.ts';
 import {
   type ArmDifferenceSchema,
+  type BanditReportSchema,
   Direction,
   type GetExperimentReportRequest,
   type GetExperimentReportResponse,
@@ -41,6 +43,7 @@ export function createGetExperimentReport({ database }: GetExperimentReportDeps)
         alarm: sampleRatio.alarm,
       },
       metrics: report.metrics.map(toMetric),
+      ...(report.bandit && { bandit: toBandit(report.bandit) }),
     });
   };
 }
@@ -50,6 +53,19 @@ const directions: Readonly<Record<DirectionName, Direction>> = {
   worse: Direction.WORSE,
   unclear: Direction.UNCLEAR,
 };
+
+function toBandit({ epoch, measuredAtMs, arms }: BanditReport): MessageInitShape<typeof BanditReportSchema> {
+  return {
+    policy: epoch.policy,
+    policyVersion: epoch.policyVersion,
+    measurement: epoch.measurement,
+    ...(measuredAtMs !== undefined && { measuredAt: toTimestamp(measuredAtMs) }),
+    arms: arms.map(({ arm, probability, requests, people, tips, rewardMilli }) => ({
+      ...{ arm, probability, requests: BigInt(requests), people: BigInt(people), tips: BigInt(tips) },
+      rewardMilli: BigInt(rewardMilli),
+    })),
+  };
+}
 
 function toMetric({
   metric,

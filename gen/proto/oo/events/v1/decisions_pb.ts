@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oo/events/v1/decisions.proto.
  */
 export const file_oo_events_v1_decisions: GenFile = /*@__PURE__*/
-  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEihggKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEASHwoOdmVjdG9yX3ZlcnNpb24YESABKAlCB7pIBHICGEASMgoKc3RhdGlzdGljcxgSIAEoCzIeLm9vLmV2ZW50cy52MS5MaW5lYXJTdGF0aXN0aWNzEiIKDXBvcHVsYXRpb25faWQYEyABKAlCC7pICNgBAXIDsAEBEkQKEmZvcmNlZF9leHBlcmltZW50cxgUIAMoCzIeLm9vLmV2ZW50cy52MS5Gb3JjZWRFeHBlcmltZW50Qgi6SAWSAQIQQBIjCg5lbGFwc2VkX21pY3JvcxgVIAEoDUILukgIKgYY/////wc6pgG6SIgBGoUBCh90aXBfc2NvcmVkLnRpcF9hbW9uZ19jYW5kaWRhdGVzEi50aXBfaWQgbXVzdCBiZSB0aGUgaWQgb2Ygb25lIG9mIHRoZSBjYW5kaWRhdGVzGjJ0aGlzLmNhbmRpZGF0ZXMuZXhpc3RzKGMsIGMudGlwX2lkID09IHRoaXMudGlwX2lkKYq1GBYKFGRlY2lzaW9ucy50aXAuc2NvcmVkIngKEExpbmVhclN0YXRpc3RpY3MSDQoFY291bnQYASABKAQSFgoCeHgYAiADKBJCCrpIB5IBBBCAgQISFQoCeHkYAyADKBJCCbpIBpIBAxCAAhIOCgZyZXdhcmQYBCABKBISFgoOcmV3YXJkX3NxdWFyZWQYBSABKAQisAIKD1Njb3JlZENhbmRpZGF0ZRIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESIwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kEicKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2USFwoFbW9kZWwYBCABKAlCCLpIBXIDGIABEh8KDnByb21wdF92ZXJzaW9uGAUgASgJQge6SARyAhhAEhkKB3Rhc2tfaWQYBiABKAlCCLpIBXIDKIABEhkKBnZlY3RvchgHIAMoEUIJukgGkgEDEIACEhYKBXNjb3JlGAggASgBQge6SAQSAkABEisKCnByb3BlbnNpdHkYCSABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAAIpQBChRFeHBlcmltZW50QXNzaWdubWVudBIdCgpleHBlcmltZW50GAEgASgJQgm6SAZyBBABGEASGAoHdmVyc2lvbhgCIAEoCUIHukgEcgIYQBIWCgNhcm0YAyABKAlCCbpIBnIEEAEYQBIrCgpwcm9wZW5zaXR5GAQgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAACJjChBGb3JjZWRFeHBlcmltZW50Eh0KCmV4cGVyaW1lbnQYASABKAlCCbpIBnIEEAEYQBIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhhAEhYKA2FybRgDIAEoCUIJukgGcgQQARhAIqcECgxUaXBHZW5lcmF0ZWQSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgOwAQESHQoMcmVxdWVzdF9oYXNoGAIgASgMQge6SAR6AmggEjIKBHRpcHMYAyADKAsyGi5vby5ldmVudHMudjEuR2VuZXJhdGVkVGlwQgi6SAWSAQIQChIXCgVtb2RlbBgEIAEoCUIIukgFcgMYgAESIQoOcHJvbXB0X3ZlcnNpb24YBSABKAlCCbpIBnIEEAEYQBIqCgtwcm9tcHRfaGFzaBgGIAEoCUIVukgSchAyDl5bMC05YS1mXXs2NH0kEhUKDXByb21wdF90b2tlbnMYByABKA0SGQoRY29tcGxldGlvbl90b2tlbnMYCCABKA0SOQoMZGVncmFkYXRpb25zGAkgAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIpChhyZXF1ZXN0ZWRfcHJvbXB0X3ZlcnNpb24YCiABKAlCB7pIBHICGEASQQoLZXhwZXJpbWVudHMYCyADKAsyIi5vby5ldmVudHMudjEuRXhwZXJpbWVudEFzc2lnbm1lbnRCCLpIBZIBAhBAEkQKEmZvcmNlZF9leHBlcmltZW50cxgMIAMoCzIeLm9vLmV2ZW50cy52MS5Gb3JjZWRFeHBlcmltZW50Qgi6SAWSAQIQQDodirUYGQoXZGVjaXNpb25zLnRpcC5nZW5lcmF0ZWQitwEKDEdlbmVyYXRlZFRpcBIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESLwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kQgq6SAeCAQQQASAAEjMKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2VCCrpIB4IBBBABIAASJQoKc2lnbmFsX2lkcxgEIAMoCUIRukgOkgELECAiB3IFEAEogAFiBnByb3RvMw", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
+  fileDesc("Chxvby9ldmVudHMvdjEvZGVjaXNpb25zLnByb3RvEgxvby5ldmVudHMudjEihggKCVRpcFNjb3JlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASGgoGdGlwX2lkGAMgASgJQgq6SAdyBRABKIABEj4KCmNhbmRpZGF0ZXMYBCADKAsyHS5vby5ldmVudHMudjEuU2NvcmVkQ2FuZGlkYXRlQgu6SAiSAQUIARD0AxIZCgZwb2xpY3kYBSABKAlCCbpIBnIEEAEYQBIhCg5wb2xpY3lfdmVyc2lvbhgGIAEoCUIJukgGcgQQARhAEh4KDW1vZGVsX3ZlcnNpb24YByABKAlCB7pIBHICGEASIAoHd2VpZ2h0cxgIIAMoAUIPukgMkgEJEIACIgQSAkABEicKDHZlY3Rvcl9uYW1lcxgJIAMoCUIRukgOkgELEIACIgZyBBABGEASPwoOZmVhdHVyZV92YWx1ZXMYCiADKAsyHC5vby5mZWF0dXJlcy52MS5GZWF0dXJlVmFsdWVCCbpIBpIBAxCAAhJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASDAoEc2VlZBgMIAEoBhIlCgRkcmF3GA0gASgBQhe6SBQSEhEAAAAAAADwPykAAAAAAAAAABIaCghzbmFwc2hvdBgOIAEoCUIIukgFcgMYgCASOQoMZGVncmFkYXRpb25zGA8gAygOMhkub28uZXZlbnRzLnYxLkRlZ3JhZGF0aW9uQgi6SAWSAQIQEBIaCgl0aW1lX3pvbmUYECABKAlCB7pIBHICGEASHwoOdmVjdG9yX3ZlcnNpb24YESABKAlCB7pIBHICGEASMgoKc3RhdGlzdGljcxgSIAEoCzIeLm9vLmV2ZW50cy52MS5MaW5lYXJTdGF0aXN0aWNzEiIKDXBvcHVsYXRpb25faWQYEyABKAlCC7pICNgBAXIDsAEBEkQKEmZvcmNlZF9leHBlcmltZW50cxgUIAMoCzIeLm9vLmV2ZW50cy52MS5Gb3JjZWRFeHBlcmltZW50Qgi6SAWSAQIQQBIjCg5lbGFwc2VkX21pY3JvcxgVIAEoDUILukgIKgYY/////wc6pgG6SIgBGoUBCh90aXBfc2NvcmVkLnRpcF9hbW9uZ19jYW5kaWRhdGVzEi50aXBfaWQgbXVzdCBiZSB0aGUgaWQgb2Ygb25lIG9mIHRoZSBjYW5kaWRhdGVzGjJ0aGlzLmNhbmRpZGF0ZXMuZXhpc3RzKGMsIGMudGlwX2lkID09IHRoaXMudGlwX2lkKYq1GBYKFGRlY2lzaW9ucy50aXAuc2NvcmVkIngKEExpbmVhclN0YXRpc3RpY3MSDQoFY291bnQYASABKAQSFgoCeHgYAiADKBJCCrpIB5IBBBCAgQISFQoCeHkYAyADKBJCCbpIBpIBAxCAAhIOCgZyZXdhcmQYBCABKBISFgoOcmV3YXJkX3NxdWFyZWQYBSABKAQisAIKD1Njb3JlZENhbmRpZGF0ZRIaCgZ0aXBfaWQYASABKAlCCrpIB3IFEAEogAESIwoEa2luZBgCIAEoDjIVLm9vLmV2ZW50cy52MS5UaXBLaW5kEicKBnNvdXJjZRgDIAEoDjIXLm9vLmV2ZW50cy52MS5UaXBTb3VyY2USFwoFbW9kZWwYBCABKAlCCLpIBXIDGIABEh8KDnByb21wdF92ZXJzaW9uGAUgASgJQge6SARyAhhAEhkKB3Rhc2tfaWQYBiABKAlCCLpIBXIDKIABEhkKBnZlY3RvchgHIAMoEUIJukgGkgEDEIACEhYKBXNjb3JlGAggASgBQge6SAQSAkABEisKCnByb3BlbnNpdHkYCSABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAAIr4BChRFeHBlcmltZW50QXNzaWdubWVudBIdCgpleHBlcmltZW50GAEgASgJQgm6SAZyBBABGEASGAoHdmVyc2lvbhgCIAEoCUIHukgEcgIYQBIWCgNhcm0YAyABKAlCCbpIBnIEEAEYQBIrCgpwcm9wZW5zaXR5GAQgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAABIoCgZiYW5kaXQYBSABKAsyGC5vby5ldmVudHMudjEuQmFuZGl0RHJhdyKVAQoKQmFuZGl0RHJhdxIZCgZwb2xpY3kYASABKAlCCbpIBnIEEAEYQBIfCg5wb2xpY3lfdmVyc2lvbhgCIAEoCUIHukgEcgIYQBITCgttZWFzdXJlbWVudBgDIAEoDRI2Cgxwcm9wZW5zaXRpZXMYBCADKAFCILpIHZIBGggCEBAiFBISGQAAAAAAAPA/IQAAAAAAAAAAImMKEEZvcmNlZEV4cGVyaW1lbnQSHQoKZXhwZXJpbWVudBgBIAEoCUIJukgGcgQQARhAEhgKB3ZlcnNpb24YAiABKAlCB7pIBHICGEASFgoDYXJtGAMgASgJQgm6SAZyBBABGEAipwQKDFRpcEdlbmVyYXRlZBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyA7ABARIdCgxyZXF1ZXN0X2hhc2gYAiABKAxCB7pIBHoCaCASMgoEdGlwcxgDIAMoCzIaLm9vLmV2ZW50cy52MS5HZW5lcmF0ZWRUaXBCCLpIBZIBAhAKEhcKBW1vZGVsGAQgASgJQgi6SAVyAxiAARIhCg5wcm9tcHRfdmVyc2lvbhgFIAEoCUIJukgGcgQQARhAEioKC3Byb21wdF9oYXNoGAYgASgJQhW6SBJyEDIOXlswLTlhLWZdezY0fSQSFQoNcHJvbXB0X3Rva2VucxgHIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoDRI5CgxkZWdyYWRhdGlvbnMYCSADKA4yGS5vby5ldmVudHMudjEuRGVncmFkYXRpb25CCLpIBZIBAhAQEikKGHJlcXVlc3RlZF9wcm9tcHRfdmVyc2lvbhgKIAEoCUIHukgEcgIYQBJBCgtleHBlcmltZW50cxgLIAMoCzIiLm9vLmV2ZW50cy52MS5FeHBlcmltZW50QXNzaWdubWVudEIIukgFkgECEEASRAoSZm9yY2VkX2V4cGVyaW1lbnRzGAwgAygLMh4ub28uZXZlbnRzLnYxLkZvcmNlZEV4cGVyaW1lbnRCCLpIBZIBAhBAOh2KtRgZChdkZWNpc2lvbnMudGlwLmdlbmVyYXRlZCK3AQoMR2VuZXJhdGVkVGlwEhoKBnRpcF9pZBgBIAEoCUIKukgHcgUQASiAARIvCgRraW5kGAIgASgOMhUub28uZXZlbnRzLnYxLlRpcEtpbmRCCrpIB4IBBBABIAASMwoGc291cmNlGAMgASgOMhcub28uZXZlbnRzLnYxLlRpcFNvdXJjZUIKukgHggEEEAEgABIlCgpzaWduYWxfaWRzGAQgAygJQhG6SA6SAQsQICIHcgUQASiAAWIGcHJvdG8z", [file_buf_validate_validate, file_oo_events_v1_tip, file_oo_features_v1_features, file_oo_options_v1_options]);
 
 /**
  * A `Score` was answered: which tip, out of which, with which probability, and why. The envelope's `event_id` is the
@@ -342,6 +342,13 @@ export type ExperimentAssignment = Message<"oo.events.v1.ExperimentAssignment"> 
    * @generated from field: double propensity = 4;
    */
   propensity: number;
+
+  /**
+   * How the arm was drawn for this request alone. Absent: it is the person's own, by the definition.
+   *
+   * @generated from field: oo.events.v1.BanditDraw bandit = 5;
+   */
+  bandit?: BanditDraw | undefined;
 };
 
 /**
@@ -350,6 +357,49 @@ export type ExperimentAssignment = Message<"oo.events.v1.ExperimentAssignment"> 
  */
 export const ExperimentAssignmentSchema: GenMessage<ExperimentAssignment> = /*@__PURE__*/
   messageDesc(file_oo_events_v1_decisions, 3);
+
+/**
+ * What a bandit drew an arm from. With the definition and the measurement it can be computed again.
+ *
+ * @generated from message oo.events.v1.BanditDraw
+ */
+export type BanditDraw = Message<"oo.events.v1.BanditDraw"> & {
+  /**
+   * The policy's name.
+   *
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * The policy's version: it names every hyperparameter.
+   *
+   * @generated from field: string policy_version = 2;
+   */
+  policyVersion: string;
+
+  /**
+   * Number of the measurement that the policy had learnt from. Zero: nothing was measured yet, or it could not be read, and
+   * all arms were equal.
+   *
+   * @generated from field: uint32 measurement = 3;
+   */
+  measurement: number;
+
+  /**
+   * The probability of every arm, in the order of the definition.
+   *
+   * @generated from field: repeated double propensities = 4;
+   */
+  propensities: number[];
+};
+
+/**
+ * Describes the message oo.events.v1.BanditDraw.
+ * Use `create(BanditDrawSchema)` to create a new message.
+ */
+export const BanditDrawSchema: GenMessage<BanditDraw> = /*@__PURE__*/
+  messageDesc(file_oo_events_v1_decisions, 4);
 
 /**
  * An arm of an experiment that a person was put into by hand: there was no draw, so there is no propensity.
@@ -384,7 +434,7 @@ export type ForcedExperiment = Message<"oo.events.v1.ForcedExperiment"> & {
  * Use `create(ForcedExperimentSchema)` to create a new message.
  */
 export const ForcedExperimentSchema: GenMessage<ForcedExperiment> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 4);
+  messageDesc(file_oo_events_v1_decisions, 5);
 
 /**
  * A `Generate` was answered: which prompt and model wrote which tips. The texts themselves stay out of events.
@@ -483,7 +533,7 @@ export type TipGenerated = Message<"oo.events.v1.TipGenerated"> & {
  * Use `create(TipGeneratedSchema)` to create a new message.
  */
 export const TipGeneratedSchema: GenMessage<TipGenerated> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 5);
+  messageDesc(file_oo_events_v1_decisions, 6);
 
 /**
  * One written tip, without its text.
@@ -525,5 +575,5 @@ export type GeneratedTip = Message<"oo.events.v1.GeneratedTip"> & {
  * Use `create(GeneratedTipSchema)` to create a new message.
  */
 export const GeneratedTipSchema: GenMessage<GeneratedTip> = /*@__PURE__*/
-  messageDesc(file_oo_events_v1_decisions, 6);
+  messageDesc(file_oo_events_v1_decisions, 7);
 

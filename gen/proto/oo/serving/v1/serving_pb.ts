@@ -443,7 +443,12 @@ export const ServingService: GenService<{
     output: typeof GenerateResponseSchema;
   },
   /**
-   * As `Generate`, but sends each tip as soon as it is complete, and the whole answer last.
+   * As `Generate`, but sends each tip as soon as the model has completed it and it has passed every check, and the whole
+   * answer last. Nothing that was sent is taken back: `done` holds exactly the tips that were sent, in their order. If the
+   * model fails or the time is up after the first of them, they are all there is, and `degradations` says why there are
+   * fewer than asked for; no other model and no template adds to them. If nothing was sent by then, templates write.
+   * A tip is logged after it was sent, `done` is sent after all are logged. Those of a caller who leaves are logged too; of
+   * a stream that ends with an error other than the caller's own, what was sent may be missing in the log.
    *
    * @generated from rpc oo.serving.v1.ServingService.GenerateStream
    */
