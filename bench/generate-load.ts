@@ -42,6 +42,8 @@ export interface GenerateLoadResult {
   readonly cpuMicros: Readonly<Record<string, number | undefined>>;
   /** Of the calls that ended in the measured time, well or not. */
   readonly latenciesMs: Float64Array;
+  /** Of those among them that ended well. */
+  readonly wellMs: Float64Array;
   readonly problems: readonly string[];
 }
 
@@ -69,6 +71,7 @@ async function run(
   call: Call,
 ): Promise<GenerateLoadResult> {
   const latenciesMs: number[] = [];
+  const wellMs: number[] = [];
   const problems: string[] = [];
   let [begun, ended, isOver] = [0, 0, false];
   const isBounded = Number.isFinite(callsMax);
@@ -85,7 +88,9 @@ async function run(
       const endedAt = performance.now();
       ended++;
       if (problem !== undefined) problems.push(problem);
-      if (endedAt >= from && endedAt < to) latenciesMs.push(endedAt - begunAt);
+      if (endedAt < from || endedAt >= to) continue;
+      latenciesMs.push(endedAt - begunAt);
+      if (problem === undefined) wellMs.push(endedAt - begunAt);
     }
   };
   const lanes = Promise.all(Array.from({ length: inFlight }, (_, lane) => keepCalling(lane)));
@@ -102,6 +107,7 @@ async function run(
     perSecond: measured / ((stoppedAt - startedAt) / 1000),
     cpuMicros: cpuMicrosPer(measured, before, after),
     latenciesMs: Float64Array.from(latenciesMs),
+    wellMs: Float64Array.from(wellMs),
     problems,
   };
 }
@@ -126,7 +132,12 @@ async function withAround<Result>(
   call: Call,
   work: (call: Call) => Promise<Result>,
 ): Promise<Result> {
-  const database = openDatabase({ url: databaseUrl, applicationName: 'oo-bench-load', maxConnections: 4 });
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'oo-bench-load',
+    maxConnections: 4,
+    plansOnce: true,
+  });
   const bus = await openBus({ url: natsUrl, name: 'oo-bench-load' });
   try {
     const people = createPersonStore(database, { statisticsVersion });

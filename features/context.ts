@@ -113,6 +113,17 @@ export function assembleContext(
   profile: readonly ProfileValue[],
   now: number,
 ): TipContext {
+  return withProfile(assembleRequest(request, now), profile);
+}
+
+/** The part of a context that the request alone makes, which can be ready before the person is known. */
+export type RequestContext = Omit<TipContext, 'profile'>;
+
+export function withProfile(context: RequestContext, profile: readonly ProfileValue[]): TipContext {
+  return { ...context, profile: takeWithin(contextLimits.profile, profile.filter(isKnown), readFeature) };
+}
+
+export function assembleRequest(request: PromptContext | undefined, now: number): RequestContext {
   const { timeZone, hourOfDay, dayOfWeek } = readMoment(request, now);
   const stamp = stamper(timeZone);
   const signals = [...(request?.signals ?? [])].sort((a, b) => compareText(a.id, b.id));
@@ -137,7 +148,6 @@ export function assembleContext(
     tasks: shownTasks,
     events: shownEvents,
     health: takeWithin(contextLimits.health, health, readHealth),
-    profile: takeWithin(contextLimits.profile, profile.filter(isKnown), readFeature),
     recentTips: takeWithin(contextLimits.recentTips, recentTips, readTip),
     seenTips: recentTips.map(({ content }) => shorten(content, contextLimits.tipChars)),
     omitted: { tasks: tasks.length - shownTasks.length, events: events.length - shownEvents.length },

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { classifyFailure, type Failure } from './database.ts';
+import { createEmptyDatabase } from '../tests/_util/servers.ts';
+import { classifyFailure, type Failure, openDatabase } from './database.ts';
 
 const sql = (code: string) => Object.assign(new pg.DatabaseError('failed', 0, 'error'), { code, severity: 'ERROR' });
 const socket = (code: string) => Object.assign(new Error('socket'), { code });
@@ -33,4 +34,26 @@ describe('classifyFailure', () => {
   ] as readonly [Failure, unknown, string][])('is %s for %o: %s', (expected, error) => {
     expect(classifyFailure(error)).toBe(expected);
   });
+});
+
+it.each([
+  [undefined, ['UTC', 'read committed', 'auto', 'on']],
+  [false, ['UTC', 'read committed', 'auto', 'on']],
+  [true, ['UTC', 'read committed', 'force_generic_plan', 'off']],
+])('connections have the settings that were asked for (plansOnce %s)', async (plansOnce, expected) => {
+  const { url, drop } = await createEmptyDatabase();
+  const database = openDatabase({
+    url,
+    applicationName: 'test',
+    maxConnections: 1,
+    ...(plansOnce !== undefined && { plansOnce }),
+  });
+  const names = ['TimeZone', 'default_transaction_isolation', 'plan_cache_mode', 'enable_seqscan'];
+  const { rows } = await database.query<{ settings: string[] }>(
+    'SELECT array_agg(current_setting(name) ORDER BY place) AS settings FROM unnest($1::text[]) WITH ORDINALITY AS a(name, place)',
+    [names],
+  );
+  await database.end();
+  await drop();
+  expect(rows[0]?.settings).toEqual(expected);
 });

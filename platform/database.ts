@@ -10,6 +10,12 @@ export interface DatabaseOptions {
    * connection, fails as an outage. Undefined: as long as it takes, which over a lost connection is for ever.
    */
   readonly statementTimeoutMs?: number;
+  /**
+   * For a few named statements that each read rows by their keys, thousands of times a second: a connection plans each
+   * once and keeps the plan. Planning one anew, as Postgres else does wherever it knows better what it is asked for, takes
+   * longer than running it. A kept plan may be from when its tables were empty, so none may go through whole tables.
+   */
+  readonly plansOnce?: boolean;
 }
 
 export type Database = pg.Pool;
@@ -18,6 +24,7 @@ export type Database = pg.Pool;
 const answerGraceMs = 2_000;
 /** A transaction that waits this long for its next statement belongs to a process that is gone; its locks are freed. */
 const idleInTransactionMs = 60_000;
+const planOnce = ' -c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
 
 /**
  * A pool of connections that all speak UTC: in another zone, timestamps would be written and read wrongly by the offset
@@ -26,12 +33,12 @@ const idleInTransactionMs = 60_000;
  * statement failed in any way.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { url, applicationName, maxConnections, statementTimeoutMs } = options;
+  const { url, applicationName, maxConnections, statementTimeoutMs, plansOnce = false } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
     max: maxConnections,
-    options: '-c TimeZone=UTC -c default_transaction_isolation=read\\ committed',
+    options: `-c TimeZone=UTC -c default_transaction_isolation=read\\ committed${plansOnce ? planOnce : ''}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     idle_in_transaction_session_timeout: idleInTransactionMs,

@@ -49,6 +49,8 @@ export type ServerContext = ScoreDeps &
 
 export interface ServerContextDeps {
   readonly database: Database;
+  /** Where people are read, on the way of every Score and Generate. Default: `database`. */
+  readonly peopleDatabase?: Database;
   readonly bus: Bus;
   readonly log: Log;
   readonly clock?: Clock;
@@ -57,7 +59,7 @@ export interface ServerContextDeps {
 /** All that the routes need, wired once. Throws a StartupError on an unknown policy or default prompt version. */
 export async function createContext(
   config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm' | 'feast'>,
-  { database, bus, log, clock = systemClock }: ServerContextDeps,
+  { database, peopleDatabase = database, bus, log, clock = systemClock }: ServerContextDeps,
 ): Promise<ServerContext> {
   const policy = builtPolicies.get(config.policy);
   if (!policy) throw new ConfigError([`DEFAULT_POLICY: must be one of ${[...builtPolicies.keys()].join(', ')}`]);
@@ -89,7 +91,7 @@ export async function createContext(
   const gatewaySources = { random: Math.random, now: () => performance.now(), clock, onCall: metrics.countLlmCall };
   return {
     readPerson: createPersonReader(
-      createPersonStore(database, { statisticsVersion }),
+      createPersonStore(peopleDatabase, { statisticsVersion }),
       createPopulationReader(database),
       log,
     ),

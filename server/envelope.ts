@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { toTimestamp } from '../features/time.ts';
 import { type Envelope, EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
@@ -40,7 +40,5 @@ export function createEnvelope({
 
 /** SHA-256 of a request in canonical binary form: the same for every protocol and encoding it came in. */
 export function hashRequest<Schema extends DescMessage>(schema: Schema, request: MessageShape<Schema>): Uint8Array {
-  return createHash('sha256')
-    .update(toBinary(schema, request, { writeUnknownFields: false }))
-    .digest();
+  return hash('sha256', toBinary(schema, request, { writeUnknownFields: false }), 'buffer');
 }

@@ -13,6 +13,8 @@ import { type AuthKey, parseAuthKeys } from './interceptors/authenticate.ts';
 import { createRoutes } from './routes/index.ts';
 
 const maxConnections = 4;
+/** Reads of people are merged, with so many queries in flight. */
+const peopleConnections = 2;
 /** After this long a connection that was lost without a word is given up; until then Scores do without profiles. */
 const statementTimeoutMs = 10_000;
 const graceMs = 10_000;
@@ -27,10 +29,17 @@ await runMain(async (signal) => {
     maxConnections,
     statementTimeoutMs,
   });
+  const peopleDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-server-people',
+    maxConnections: peopleConnections,
+    statementTimeoutMs,
+    plansOnce: true,
+  });
   const bus = await openBus({ url: config.natsUrl, name: 'oo-server', signal, log });
   try {
     await bus.ensureStreams([streams.decisions]);
-    const context = await createContext(config, { database, bus, log });
+    const context = await createContext(config, { database, peopleDatabase, bus, log });
     const { experiments, rollouts, models, bandits } = context;
     const wrong = await rollouts.refresh();
     if (wrong) throw new StartupError(String(wrong));
@@ -72,6 +81,7 @@ await runMain(async (signal) => {
     if (lost) throw lost;
   } finally {
     await bus.close();
+    await peopleDatabase.end();
     await database.end();
   }
 });

@@ -63,6 +63,18 @@ function isInLanguage(locale: string, text: string): boolean {
 
 /** A pattern of the letters of the script that the locale is usually written in. Undefined: there is no such language. */
 function scriptOf(locale: string): RegExp | undefined {
+  const known = scripts.get(locale);
+  if (known !== undefined) return known;
+  const script = findScript(locale);
+  if (script !== undefined && scripts.size < scriptsMax) scripts.set(locale, script);
+  return script;
+}
+
+/** Reading a tag takes 20 µs. Callers can send any, so only so many are kept. */
+const scripts = new Map<string, RegExp>();
+const scriptsMax = 1_000;
+
+function findScript(locale: string): RegExp | undefined {
   try {
     const tag = new Intl.Locale(locale);
     if (tag.script === undefined && inTwoScripts.has(tag.language)) return undefined;

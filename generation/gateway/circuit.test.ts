@@ -161,6 +161,49 @@ describe('withCircuit', () => {
     expect(set.circuit.state()).toBe('closed');
   });
 
+  it('when a timeout opens it, ends those who wait no more than twice as long, and nobody else', async () => {
+    const set = setUp();
+    const waits = [249, 500, 2000, 2001, 60_000];
+    const waiting = waits.map((timeoutMs) => set.guarded.complete(request, options({ timeoutMs })));
+    const signals = set.calls.map(({ options }) => options.signal);
+    const ended = () => waits.filter((_, i) => signals[i]?.aborted);
+    const slow = new LlmError('timeout', 'slow');
+    for (let i = 0; i < 2; i++) await fail(slow, set, options({ timeoutMs: 60_000 }));
+    expect(ended()).toEqual([]);
+    await fail(slow, set, options({ timeoutMs: 1000 }));
+    expect(set.circuit.state()).toBe('open');
+    expect(ended()).toEqual([249, 500, 2000]);
+    expect(signals[0]?.reason).toMatchObject({ kind: 'timeout', retryable: false, notAsked: undefined });
+    set.calls[3]?.reject(slow); // it hears the same later, and so do those who are as patient as it was
+    await expect(waiting[3]).rejects.toBe(slow);
+    expect(ended()).toEqual([249, 500, 2000]);
+    set.calls[4]?.resolve(answer);
+    expect(await waiting[4]).toBe(answer);
+  });
+
+  it('ends nobody when errors open it, nor when a timeout does not', async () => {
+    const set = setUp();
+    const waiting = set.guarded.complete(request, options());
+    const signal = set.calls[0]?.options.signal;
+    await fail(new LlmError('timeout', 'slow'), set);
+    expect(set.circuit.state()).toBe('closed');
+    for (let i = 0; i < 2; i++) await fail(unavailable, set);
+    expect(set.circuit.state()).toBe('open');
+    expect(signal?.aborted).toBe(false);
+    set.calls[0]?.resolve(answer);
+    expect(await waiting).toBe(answer);
+  });
+
+  it('passes on that the caller left, and why, before and while it waits', async () => {
+    const set = setUp();
+    const caller = new AbortController();
+    void set.guarded.complete(request, options({ signal: caller.signal })).catch(() => undefined);
+    const reason = new LlmError('timeout', 'its time is up');
+    caller.abort(reason);
+    void set.guarded.complete(request, options({ signal: caller.signal })).catch(() => undefined);
+    expect(set.calls.map(({ options }) => options.signal.reason)).toEqual([reason, reason]);
+  });
+
   it('opens on timeouts of callers who waited, and rests as long as the provider asks', async () => {
     const set = setUp();
     for (let i = 0; i < 2; i++) await fail(new LlmError('timeout', 'slow'), set);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fails, hangs, late, says, startUnrulyLlm } from '../../tests/_util/unruly-llm.ts';
+import { fails, hangs, late, says, startUnrulyLlm, truncates } from '../../tests/_util/unruly-llm.ts';
 import { createGateway, type GatewayOptions } from './create-gateway.ts';
 import { handClock, options, request } from './gateway.fixture.ts';
 import type { LlmGateway } from './gateway.ts';
@@ -159,6 +159,84 @@ describe('createGateway', () => {
     expect(await settled(gateway, over)).toMatchObject({ promptTokens: 0 });
     expect(await settled(gateway, { ...over, person: 'bob' })).toMatchObject({ promptTokens: 321 });
     expect(llm.requests).toHaveLength(3);
+  });
+
+  const tips = (text: string) => text === 'hi';
+
+  it('turns to the next model where one keeps to another form, once it was told so', async () => {
+    await using prose = await startUnrulyLlm(says('prose'));
+    await using well = await startUnrulyLlm(says('hi'));
+    const fallbacks = [{ baseUrl: well.baseUrl, model: 'b' }];
+    const { gateway, outcomes } = await create({ baseUrl: prose.baseUrl, model: 'a', fallbacks, cacheTtlMs: 10_000 });
+    expect(await settled(gateway, { ...anna, accepts: tips })).toMatchObject({ askedModel: 'b', promptTokens: 963 });
+    expect(outcomes()).toEqual(['a answered', 'a answered', 'b answered']);
+    expect(await settled(gateway, { ...anna, accepts: tips })).toMatchObject({ askedModel: 'b', promptTokens: 0 });
+    expect(prose.requests).toHaveLength(2); // none of them for the second question
+  });
+
+  it.each([
+    ['both keep to another form', [says('prose')], [says('prose')], ['a', 'a', 'b', 'b'], 1284],
+    ['the last one first fails', [fails(503)], [fails(503), says('prose')], ['a', 'b', 'b', 'b'], 642],
+    ['a repair fails', [says('prose'), fails(503)], [says('prose'), fails(503)], ['a', 'a', 'b', 'b'], 642],
+    ['the last one fails twice', [says('prose')], [fails(503)], ['a', 'a', 'b', 'b'], 642],
+    ['it is cut off', [truncates('{"choices":[]}')], [says('prose')], ['a', 'b', 'b'], 642],
+  ])(
+    'where %s, asks each twice at most, the last three times, and tells what all of it cost',
+    async (_, one, other, asked, promptTokens) => {
+      await using first = await startUnrulyLlm(...one);
+      await using second = await startUnrulyLlm(...other);
+      const { gateway, calls } = await create({
+        baseUrl: first.baseUrl,
+        model: 'a',
+        fallbacks: [{ baseUrl: second.baseUrl, model: 'b' }],
+        budget: { tokensPerDay: 1_000_000 },
+      });
+      const error = await gateway
+        .complete(request, options({ accepts: tips, timeoutMs: 10_000 }))
+        .catch((error: unknown) => error);
+      expect(error).toMatchObject({ kind: /b fails/.test(asked.join()) ? 'unavailable' : expect.any(String) });
+      expect(error).toMatchObject({ usage: { promptTokens } });
+      expect(calls.map(({ model }) => model)).toEqual(asked);
+      expect(first.requests.length + second.requests.length).toBe(asked.length);
+    },
+  );
+
+  it('a repair has a place and a budget of its own, and answers of another form leave the circuit closed', async () => {
+    await using llm = await startUnrulyLlm(says('prose'));
+    const budget = { tokensPerDay: 375 * 12 + 100 };
+    const { gateway, outcomes } = await create({ baseUrl: llm.baseUrl, model: 'a', callsMax: 1, budget });
+    const results = [];
+    for (let i = 0; i < 7; i++) results.push(await settled(gateway, { accepts: tips }));
+    expect(results).toEqual([...Array.from({ length: 6 }, () => 'bad_output'), 'budget']);
+    expect(outcomes()).toEqual([...Array.from({ length: 12 }, () => 'a answered'), 'a budget']);
+  });
+
+  it('asks the next model while there is time for it, however slow the first one is at the wrong form', async () => {
+    await using slow = await startUnrulyLlm(late(700, says('prose')));
+    await using well = await startUnrulyLlm(says('hi'));
+    const fallbacks = [{ baseUrl: well.baseUrl, model: 'b' }];
+    const { gateway, outcomes } = await create({ baseUrl: slow.baseUrl, model: 'a', fallbacks });
+    expect(await settled(gateway, { accepts: tips, timeoutMs: 1500 })).toMatchObject({ askedModel: 'b' });
+    expect(outcomes()).toEqual(['a answered', 'b answered']); // 1000 ms were its own: a repair would not fit
+  });
+
+  it('ends those who wait when a model that hangs is given up, and asks the next for them at once', async () => {
+    await using one = await startUnrulyLlm(hangs);
+    await using other = await startUnrulyLlm(says('hi'));
+    const fallbacks = [{ baseUrl: other.baseUrl, model: 'b' }];
+    const { gateway, outcomes } = await create({ baseUrl: one.baseUrl, model: 'a', fallbacks, callsMax: 6 });
+    const startMs = performance.now();
+    const all = Array.from({ length: 12 }, async (_, i) => {
+      const result = await settled(gateway, { timeoutMs: i < 5 ? 3000 : 5900 });
+      return { result, tookMs: performance.now() - startMs };
+    });
+    const ends = await Promise.all(all);
+    expect(ends.every(({ result }) => typeof result === 'object' && result.askedModel === 'b')).toBe(true);
+    const lastOf = (some: typeof ends) => Math.max(...some.map(({ tookMs }) => tookMs));
+    expect(lastOf(ends.slice(5)) - lastOf(ends.slice(0, 5))).toBeLessThan(1000); // not the 1900 ms more that they had
+    expect(new Set(outcomes())).toEqual(new Set(['a timeout', 'a circuit_open', 'b answered']));
+    expect(outcomes()).toHaveLength(24);
+    await expect.poll(() => one.openAnswers()).toBe(0);
   });
 
   it('gives the same with either adapter, and does not start on options that cannot work', async () => {

@@ -47,8 +47,9 @@ const failuresMax = 5;
 const restMsMax = 60_000;
 
 /**
- * The gateway that the service asks, from the outside in: cache, single flight, one repair, upstreams in order, of which
- * the last is tried twice; of each upstream the meter, the budget, the limit on calls and the circuit.
+ * The gateway that the service asks, from the outside in: cache, single flight, upstreams in order; of each upstream one
+ * repair, of the last also a second try; of each of these attempts the meter, the budget, the limit on calls and the
+ * circuit. So an upstream is asked at most twice, and the last one three times.
  * Rejects on options that no call could succeed with.
  */
 export async function createGateway(options: GatewayOptions, sources: GatewaySources): Promise<LlmGateway> {
@@ -68,11 +69,13 @@ export async function createGateway(options: GatewayOptions, sources: GatewaySou
     return withMeter(gateway, { upstream: new URL(upstream.baseUrl).host, price, now, onCall });
   };
 
-  const before = [options, ...(options.fallbacks ?? [])].map(guard);
-  const last = before.splice(-1).map((gateway) => withRetry(gateway, { random, now }));
-  const [first, ...others] = [...before, ...last];
+  const [first, ...others] = [options, ...(options.fallbacks ?? [])].map((upstream, at, { length }) => {
+    const once = guard(upstream);
+    const isLast = at === length - 1;
+    return withRepair(isLast ? withRetry(once, { random, now }) : once, { again: once, now });
+  });
   if (!first) throw new TypeError('there is no upstream');
   const chain = others.length > 0 ? withFallbacks([first, ...others], { now }) : first;
-  const shared = withSingleFlight(withRepair(chain, { now }), { now });
+  const shared = withSingleFlight(chain, { now });
   return cacheTtlMs > 0 ? withCache(shared, { ttlMs: cacheTtlMs, now }) : shared;
 }

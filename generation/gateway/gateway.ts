@@ -18,7 +18,7 @@ export interface LlmOptions {
   readonly person?: string | undefined;
   /** What makes two calls for one person the same question, whatever else differs. Unset: it is like no other. */
   readonly questionHash?: string | undefined;
-  /** Whether a text is of the agreed form. Unset: every text is. */
+  /** Whether a text is of the agreed form. Unset: every text is. An adapter does not look; what asks again does. */
   readonly accepts?: ((text: string) => boolean) | undefined;
   /**
    * Called for each attempt at a model, with what that one is called here: who listens hears the answer while it is
@@ -118,6 +118,13 @@ export function withUsage(result: unknown, before: LlmUsage): unknown {
   return new LlmError(kind, message, { retryable, retryAfterMs, notAsked, usage: sum(usageOf(result), before) });
 }
 
+/** The same error without what was spent, for those who did not spend it. */
+export function withoutUsage(error: unknown): unknown {
+  if (!(error instanceof LlmError) || error.usage === undefined) return error;
+  const { kind, message, retryable, retryAfterMs, notAsked } = error;
+  return new LlmError(kind, message, { retryable, retryAfterMs, notAsked });
+}
+
 const uint32Max = 0xffff_ffff;
 
 function sum(a: LlmUsage, b: LlmUsage): LlmUsage {
@@ -168,10 +175,12 @@ export async function within<Result>(
   const timer = setTimeout(onTimeUp, timeoutMs);
   try {
     return await Promise.race([ended.promise, work(working.signal)]);
+  } catch (error) {
+    working.abort(isOver); // without a reason it would make an error with a stack, for nobody
+    throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
-    working.abort(isOver); // without a reason it would make an error with a stack, for nobody
   }
 }
 

@@ -28,6 +28,16 @@ describe('withSingleFlight', () => {
     );
   });
 
+  it('tells what a failure cost once, too', async () => {
+    const { calls, shared } = setUp();
+    const all = Promise.allSettled(Array.from({ length: 3 }, () => shared.complete(request, options(asked))));
+    const usage = { promptTokens: 10, completionTokens: 5 };
+    calls[0]?.reject(new LlmError('bad_output', 'prose', { usage }));
+    const reasons = (await all).map((result) => (result.status === 'rejected' ? result.reason : result));
+    expect(reasons).toMatchObject(Array.from({ length: 3 }, () => ({ kind: 'bad_output', message: 'prose' })));
+    expect(reasons.map((reason) => reason.usage)).toEqual([usage, undefined, undefined]);
+  });
+
   it('gives everyone who stays the answer, whoever leaves, and ends the call with the last who does', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }), async (leaves) => {

@@ -1,4 +1,13 @@
-import { endedBy, type LlmAnswer, LlmError, type LlmGateway, noUsage, tryMsMin, within } from './gateway.ts';
+import {
+  endedBy,
+  type LlmAnswer,
+  LlmError,
+  type LlmGateway,
+  noUsage,
+  tryMsMin,
+  within,
+  withoutUsage,
+} from './gateway.ts';
 import { questionKey } from './question-key.ts';
 
 /** A call that is under way, and how many wait for it. */
@@ -54,7 +63,8 @@ export function withSingleFlight(gateway: LlmGateway, { now }: { readonly now: (
           return joined ? { ...answer, ...noUsage } : answer;
         } catch (error) {
           const isOthersTime = joined && error instanceof LlmError && error.kind === 'timeout';
-          if (!isOthersTime || options.signal.aborted || endMs - now() < tryMsMin) throw error;
+          if (!isOthersTime || options.signal.aborted || endMs - now() < tryMsMin)
+            throw joined ? withoutUsage(error) : error;
         }
       }
     },

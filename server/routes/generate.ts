@@ -1,9 +1,10 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { ExperimentSource } from '../../experiments/experiment.ts';
 import { type Treatment, treat, withBandits, without } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
-import { assembleContext } from '../../features/context.ts';
+import { assembleRequest, withProfile } from '../../features/context.ts';
 import { readProfile } from '../../features/profile.ts';
 import type { DegradationName } from '../../gen/proto/oo/contract.ts';
 import { type TipGenerated, TipGeneratedSchema } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
@@ -29,6 +30,7 @@ import type { Log } from '../../platform/log.ts';
 import type { DecisionLog } from '../decision-log.ts';
 import { createEnvelope, hashRequest } from '../envelope.ts';
 import type { FollowedBandits } from '../follow-bandits.ts';
+import { createLogReserve } from '../log-reserve.ts';
 import { toLoggedExperiments } from '../logged-experiments.ts';
 import type { FeastReader } from '../read-feast.ts';
 import type { PersonReader } from '../read-person.ts';
@@ -61,6 +63,7 @@ const defaultTips = 3;
 export function createGenerate(deps: GenerateDeps) {
   const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments, bandits } = deps;
   const { gateway, countGeneration, clock, newId, log } = deps;
+  const logReserve = createLogReserve({ now: () => performance.now() });
 
   return async (
     request: GenerateRequest,
@@ -74,9 +77,10 @@ export function createGenerate(deps: GenerateDeps) {
       : withBandits(assigned, request.requestId, bandits.epochOf);
     const prompt = resolvePrompt(prompts, request.promptVersion || treatment.promptVersion, defaultPromptVersion);
     const generationId = newId();
-    const [person, feast] = await Promise.all([
+    const [person, feast, { ofRequest, requestHash }] = await Promise.all([
       readPerson(request.userId, undefined, nowMs),
       readFeast(request.userId),
+      prepare(request, nowMs),
     ]);
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, nowMs);
@@ -84,12 +88,12 @@ export function createGenerate(deps: GenerateDeps) {
     const asked: WriteTipsRequest = {
       prompt,
       fallbackPrompt: prompts.fallback,
-      context: assembleContext(request.context, profile, nowMs),
+      context: withProfile(ofRequest, profile),
       n: request.n ?? defaultTips,
       tipId: () => newId(),
       person: request.userId,
       nonce: newId().replaceAll('-', ''),
-      deadlineMs: (context.timeoutMs() ?? Number.POSITIVE_INFINITY) - logMs,
+      deadlineMs: logReserve.before(context.timeoutMs() ?? Number.POSITIVE_INFINITY),
       signal: context.signal,
       onTip: onCandidate && ((tip, by) => onCandidate(toCandidate(tip, by))),
     };
@@ -112,15 +116,21 @@ export function createGenerate(deps: GenerateDeps) {
       userId: request.userId,
       requestId: request.requestId,
       traceparent: context.requestHeader.get('traceparent'),
-      payload: { case: 'tipGenerated', value: toTipGenerated(request, treatment, written, degradations) },
+      payload: { case: 'tipGenerated', value: toTipGenerated(request, requestHash, treatment, written, degradations) },
     });
-    await decisionLog.append(event);
+    await logReserve.watch(decisionLog.append(event));
     return toResponse(generationId, written, degradations);
   };
 }
 
-/** Kept back for the log. */
-const logMs = 50;
+/** What needs nothing but the request, once the reads have gone out: it costs no time while they are under way. */
+async function prepare(request: GenerateRequest, nowMs: number) {
+  await turn();
+  return {
+    ofRequest: assembleRequest(request.context, nowMs),
+    requestHash: hashRequest(GenerateRequestSchema, request),
+  };
+}
 
 const degradationOf = {
   profile_unavailable: Degradation.PROFILE_UNAVAILABLE,
@@ -156,13 +166,14 @@ function degradationsOf(
 /** What wrote which tips: ids and counts. The texts stay out of events. */
 function toTipGenerated(
   request: GenerateRequest,
+  requestHash: Uint8Array,
   treatment: Treatment,
   written: WrittenTips,
   degradations: Degradation[],
 ): TipGenerated {
   return create(TipGeneratedSchema, {
     requestId: request.requestId,
-    requestHash: hashRequest(GenerateRequestSchema, request),
+    requestHash,
     tips: written.tips.map(({ id, kind, source, signalIds }) => ({
       tipId: id,
       kind: kindOf[kind],
