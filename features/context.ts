@@ -8,7 +8,7 @@ import type {
 } from '../gen/proto/oo/serving/v1/context_pb.ts';
 import { readMoment } from './moment.ts';
 import { redact } from './redact.ts';
-import { toMs } from './time.ts';
+import { toMs, wallClock } from './time.ts';
 
 /** One profile feature as the context needs it. */
 export interface ProfileValue {
@@ -278,32 +278,20 @@ function takeWithin<Source, Item>(
 
 type Stamp = (instantMs: number) => string;
 
-const stampers = new Map<string, Stamp>(); // as many as there are time zones: making one takes 50 µs
+const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 
 function stamper(timeZone: string): Stamp {
-  const known = stampers.get(timeZone);
-  if (known) return known;
-  const stamp = newStamper(timeZone);
-  if (stampers.size < 1_000) stampers.set(timeZone, stamp);
-  return stamp;
+  const clock = wallClock(timeZone);
+  return (instantMs) => {
+    const at = clock?.(instantMs);
+    if (!at) return ''; // a zone that there is not was refused before
+    const date = [at.year, twoDigits(at.month), twoDigits(at.day)].join('-');
+    return `${weekdays[at.dayOfWeek - 1]} ${date} ${twoDigits(at.hourOfDay)}:${twoDigits(at.minute)}`;
+  };
 }
 
-function newStamper(timeZone: string): Stamp {
-  const format = new Intl.DateTimeFormat('en-GB', {
-    timeZone,
-    hourCycle: 'h23',
-    weekday: 'short',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-  });
-  return (instantMs) => {
-    const parts = new Map<string, string>(format.formatToParts(instantMs).map(({ type, value }) => [type, value]));
-    const date = ['year', 'month', 'day'].map((type) => parts.get(type)).join('-');
-    return `${parts.get('weekday')} ${date} ${parts.get('hour')}:${parts.get('minute')}`;
-  };
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0');
 }
 
 const furthestMs = 8.64e15 - 86_400_000; // what a Date can hold, in any time zone; a Timestamp holds more

@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readMoment } from './moment.ts';
-import { localTime, toMs, toTimestamp } from './time.ts';
+import { localTime, toMs, toTimestamp, wallClock } from './time.ts';
 
 describe('localTime', () => {
   it.each([
@@ -16,6 +17,25 @@ describe('localTime', () => {
 
   it('knows no time in a zone that does not exist', () => {
     expect(localTime(0, 'Mars/Olympus')).toBeUndefined();
+  });
+});
+
+describe('a wall clock', () => {
+  it('shows what a calendar shows, in every zone and century', () => {
+    const zones = ['UTC', ...Intl.supportedValuesOf('timeZone')];
+    const instants = fc.integer({ min: Date.UTC(1000, 0), max: Date.UTC(9000, 0) });
+    fc.assert(
+      fc.property(fc.constantFrom(...zones), instants, (timeZone, instant) => {
+        const clock = wallClock(timeZone)?.(instant);
+        if (!clock) throw new Error(`There is no zone ${timeZone}.`);
+        const { year, month, day, hourOfDay, minute, dayOfWeek } = clock;
+        const shown = Date.UTC(year, month - 1, day, hourOfDay, minute);
+        expect(Math.abs(shown - instant)).toBeLessThan(86_400_000);
+        expect(new Date(shown).getUTCDay()).toBe(dayOfWeek % 7);
+        expect(new Date(shown).getUTCDate()).toBe(day);
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
 

@@ -18,26 +18,71 @@ export interface LocalTime {
   readonly dayOfWeek: number;
 }
 
-const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
-const formats = new Map<string, Intl.DateTimeFormat>(); // as many as there are time zones: making one takes 50 µs
+/** What a clock and a calendar on the wall show. */
+export interface WallClock extends LocalTime {
+  readonly year: number;
+  /** 1 to 12. */
+  readonly month: number;
+  readonly day: number;
+  readonly minute: number;
+}
 
 /** The local time at an instant in an IANA time zone. Undefined: there is no such zone. */
 export function localTime(instantMs: number, timeZone: string): LocalTime | undefined {
-  const format = formatFor(timeZone);
-  if (!format) return undefined;
-  const parts = format.formatToParts(instantMs);
-  const part = (type: string) => parts.find((each) => each.type === type)?.value ?? '';
-  return { hourOfDay: Number(part('hour')), dayOfWeek: weekdays.indexOf(part('weekday')) + 1 };
+  const clock = wallClock(timeZone)?.(instantMs);
+  return clock && { hourOfDay: clock.hourOfDay, dayOfWeek: clock.dayOfWeek };
 }
 
-function formatFor(timeZone: string): Intl.DateTimeFormat | undefined {
-  const known = formats.get(timeZone);
+const clocks = new Map<string, (instantMs: number) => WallClock>(); // making one takes 50 µs
+
+/** The clock of an IANA time zone. Undefined: there is no such zone. */
+export function wallClock(timeZone: string): ((instantMs: number) => WallClock) | undefined {
+  const known = clocks.get(timeZone);
   if (known) return known;
   try {
-    const format = new Intl.DateTimeFormat('en-GB', { timeZone, hourCycle: 'h23', hour: 'numeric', weekday: 'short' });
-    if (formats.size < 1_000) formats.set(timeZone, format);
-    return format;
+    const clock = newWallClock(timeZone);
+    if (clocks.size < 1_000) clocks.set(timeZone, clock);
+    return clock;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Takes nothing but numbers from `Intl`: which words and marks it writes depends on the data that Node was built with, and
+ * what comes of them stands in prompts.
+ */
+function newWallClock(timeZone: string): (instantMs: number) => WallClock {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+  });
+  return (instantMs) => {
+    const parts = new Map<string, string>(format.formatToParts(instantMs).map(({ type, value }) => [type, value]));
+    const part = (type: string) => Number(parts.get(type));
+    const utc = new Date(instantMs);
+    const day = part('day');
+    return {
+      year: part('year'),
+      month: part('month'),
+      day,
+      hourOfDay: part('hour'),
+      minute: part('minute'),
+      // No zone is a day or more from UTC, so its date is that of UTC, the one before or the one after.
+      dayOfWeek: ((utc.getUTCDay() + 6 + daysBetween(utc.getUTCDate(), day)) % 7) + 1,
+    };
+  };
+}
+
+/** From a day of a month to one that is at most a day before or after it, maybe in another month. */
+function daysBetween(from: number, to: number): -1 | 0 | 1 {
+  if (from === to) return 0;
+  return to - from === 1 || to - from < -1 ? 1 : -1;
 }

@@ -107,12 +107,34 @@ describe('fallbackTips', () => {
     ]);
   });
 
-  it('put what the person saw lately last', () => {
-    const [first, second] = fallbackTips(fallback, contextOf([]), 2);
-    const recentTips = [{ content: first?.content.toUpperCase() ?? '' }];
-    const tips = fallbackTips(fallback, contextOf([], { recentTips }), 10);
-    expect(tips[0]).toEqual(second);
-    expect(tips).toHaveLength(10);
+  it('leave what the person saw lately to the last, the newest of it to the very last', () => {
+    const all = fallbackTips(fallback, contextOf([]), 10).map(({ content }) => content);
+    const [first = '', second = '', ...others] = all;
+    const recentTips = [{ content: first.toUpperCase() }, { content: second }];
+    const contents = (n: number) => fallbackTips(fallback, contextOf([], { recentTips }), n).map((tip) => tip.content);
+    expect(contents(2)).toEqual(others.slice(0, 2));
+    expect(contents(40).slice(-2)).toEqual([second, first]);
+  });
+
+  it('take a tip with another number in it for the same, and one about another task for another', () => {
+    const steps = (steps: number, content: string) =>
+      fallbackTips(fallback, contextOf([health({ steps })], { recentTips: [{ content }] }), 1)[0]?.content;
+    const [few] = fallbackTips(fallback, contextOf([health({ steps: 1200 })]), 1);
+    expect(steps(1300, 'Drink water')).toMatch(/^1300 steps/);
+    expect(steps(1300, few?.content ?? '')).not.toMatch(/steps so far/);
+    const overdue = (id: string, content: string) =>
+      fallbackTips(fallback, contextOf([task(id, { isOverdue: true })], { recentTips: [{ content }] }), 1)[0]?.content;
+    const other = overdue('pay rent', 'Drink water') ?? '';
+    expect(overdue('call home', other)).toMatch(/^“call home” is overdue/);
+    expect(overdue('pay rent', other)).not.toMatch(/is overdue/);
+  });
+
+  it('know of what was seen also where it is too much for a prompt', () => {
+    const [first] = fallbackTips(fallback, contextOf([]), 1);
+    const long = Array.from({ length: 30 }, (_, at) => ({ content: `${at} ${'x'.repeat(270)}` }));
+    const context = contextOf([], { recentTips: [...long, { content: first?.content ?? '' }] });
+    expect(context.recentTips.map(({ content }) => content)).not.toContain(first?.content);
+    expect(fallbackTips(fallback, context, 10)).not.toContainEqual(first);
   });
 
   it('show a title as it is: no tags, no HTML, one line', () => {
@@ -150,9 +172,11 @@ describe('fallbackTips', () => {
     const signals = fc
       .array(signal, { maxLength: 60, size: 'max' })
       .map((all) => all.map((each, at) => ({ ...each, id: `s${at}` })));
-    const recent = fc.subarray(fallback.templates.map(({ text }) => ({ content: text })));
+    const recent = fc.shuffledSubarray(fallback.templates.map((_, at) => at));
     fc.assert(
-      fc.property(signals, recent, fc.nat(23), fc.integer({ min: 1, max: 10 }), (signals, recentTips, hourOfDay, n) => {
+      fc.property(signals, recent, fc.nat(23), fc.integer({ min: 1, max: 10 }), (signals, recent, hourOfDay, n) => {
+        const before = fallbackTips(fallback, contextOf(signals, { hourOfDay }), 40);
+        const recentTips = before.filter((_, at) => recent.includes(at)).map(({ content }) => ({ content }));
         const context = contextOf(signals, { recentTips, hourOfDay });
         const tips = fallbackTips(fallback, context, n);
         expect(tips).toHaveLength(n);
@@ -166,6 +190,10 @@ describe('fallbackTips', () => {
           expect(signalIds.every((id) => ids.has(id))).toBe(true);
         }
         expect(fallbackTips(fallback, context, n)).toEqual(tips);
+        // Nothing that was seen, as long as there is something that was not.
+        const seen = new Set(recentTips.map(({ content }) => content));
+        const again = tips.filter(({ content }) => seen.has(content)).length;
+        expect(again).toBe(Math.max(0, n - (before.length - seen.size)));
       }),
       { numRuns: 100 },
     );

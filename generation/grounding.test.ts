@@ -121,6 +121,18 @@ describe('a tip is grounded that says', () => {
     ['', 'Set a timer for ten minutes, and do only that until it rings.'],
     ['tax dentist', 'You have two hours until the dentist. Do one page in 15 minutes.'],
     ['body', 'Only 20 active minutes so far.'],
+    ['review flight', 'Between the two there are 16 hours and 45 minutes.'],
+    ['tax', 'Block 90 minutes for it.'],
+    ['tax', 'Book a 15-minute call about it.'],
+    ['dentist', 'Look for your card; that takes 3 minutes.'],
+    ['dentist', 'It is 45 minutes; take ten of them to breathe.'],
+    ['', 'Three sentences are enough.'],
+    ['', 'Mark the three tasks that matter most.'],
+    ['', 'Do ten squats.'],
+    ['', 'Walk 300 steps.'],
+    ['', 'Step 3: rest.'],
+    ['', 'If you have ten minutes, rest.'],
+    ['', 'Try the 5-4-3-2-1 method.'],
     // Names
     ['mum', 'Call mum about Christmas: dial now.'],
     ['mum', '“Call mum” is next.'],
@@ -177,7 +189,7 @@ describe('a tip is not grounded that says', () => {
     ['dentist', 'Leave at 14:15.'],
     ['flight', 'The flight is at 15:15.'],
     ['eggs', 'It is due in 0 days.'],
-    ['tax', 'Give it 31 minutes.'],
+    ['tax', 'It is good for 31 minutes.'],
     ['', 'The dentist is at 14:30.'],
     ['tax', 'The dentist is at 14:30.'],
     ['dentist', 'It starts in three hours.'],
@@ -224,9 +236,27 @@ describe('a tip is not grounded that says', () => {
     ['', '90% of people finish early.'],
     ['', 'You have 8 new messages.'],
     // Efforts beyond the bounds
-    ['tax', 'Give it 45 minutes.'],
+    ['tax', 'Give it 91 minutes.'],
     ['tax', 'Give it an evening of 2 hours.'],
-    ['', 'Take eight deep breaths.'],
+    ['', 'Take eleven deep breaths.'],
+    // What looks like an effort and is a fact
+    ['dentist', 'Use the 25 minutes before the dentist.'],
+    ['dentist', 'The dentist is at 9.'],
+    ['dentist tax', 'Dentist in 15 minutes, then the form.'],
+    ['dentist', 'The next step is a 30-minute appointment.'],
+    ['', 'You have 5 minutes.'],
+    ['', 'Five minutes ago you were faster.'],
+    ['', 'Three ideas were good.'],
+    ['', 'Choose one of 9 tasks.'],
+    ['', 'Finish your four drafts.'],
+    ['eggs', 'Buy 8 eggs.'],
+    ['eggs', 'Boil, then eat 8 eggs.'],
+    ['eggs', 'Eat 8 eggs.'],
+    ['tax', 'Spend 5 euros now.'],
+    ['', 'Step 12: open the form.'],
+    ['body', 'You walked 58 steps.'],
+    ['body', 'You walked 7,512 kilometres.'],
+    ['tax', 'You slept a two-hour night.'],
     // Names
     ['', 'Call mum about Christmas now.'],
     ['tax', 'Call mum about Christmas now.'],
@@ -274,6 +304,32 @@ describe('a tip is not grounded that says', () => {
   ] as const)('of the kind %s [%s] %s: %s', (kind, cited, content, expected) => {
     expect(check(content, cited, 'en', kind)).toBe(expected);
   });
+});
+
+it.each([
+  ['You have two tasks due today.', '', true],
+  ['You have three tasks due tomorrow.', '', true],
+  ['You have four tasks due today.', '', false],
+  ['You have two meetings today.', '', false],
+  ['The move is in three days.', 'move', true],
+  ['The move is in four days.', 'move', false],
+  ['Three days until the move.', 'move', true],
+  ['Read the 137 pages.', 'book', true],
+  ['Read the 138 pages.', 'book', false],
+] as const)('what is due when is counted, by days of the calendar: %s %s', (content, cited, expected) => {
+  const due = (id: string, day: number) => ({
+    id,
+    detail: { case: 'task' as const, value: { title: id, dueAt: at(day, 18) } },
+  });
+  const signals = [
+    ...['a', 'b'].map((id) => due(id, 24)),
+    ...['c', 'd', 'e'].map((id) => due(id, 25)),
+    { id: 'book', detail: { case: 'task' as const, value: { title: 'Read up to 137' } } },
+    { id: 'move', detail: { case: 'event' as const, value: { title: 'Move', startsAt: at(27, 0, 15) } } },
+  ];
+  const context = assembleContext(create(PromptContextSchema, { timeZone: 'Europe/Amsterdam', signals }), [], now);
+  const signalIds = cited === '' ? [] : [cited];
+  expect(isGrounded({ content, kind: 'advice', rationale: '', signalIds }, context)).toBe(expected);
 });
 
 describe('whatever the values are', () => {

@@ -1,13 +1,8 @@
 import type { TipContext } from '../features/context.ts';
 import { knownQuantities } from './checks/known.ts';
-import { type Quantity, type ReadText, readQuantities } from './checks/quantities.ts';
-import { claimWords, effortNouns } from './checks/words.ts';
+import { isProposal, type ProposalOptions } from './checks/proposals.ts';
+import { readQuantities } from './checks/quantities.ts';
 import { gist, type TipDraft } from './output.ts';
-
-/** A step that a tip suggests may take as long as this without anything saying so. */
-export const effortMinutesMost = 30;
-/** A tip may ask for as many breaths, sentences and the like without anything saying so. */
-export const effortCountMost = 5;
 
 /** The ids that a tip may rest on: those of the signals the model was shown, not of those that did not fit. */
 export function signalIds(context: TipContext): ReadonlySet<string> {
@@ -31,31 +26,20 @@ function countsWhatItCites({ content, signalIds: cited }: TipDraft, context: Tip
   const read = readQuantities(content, context.locale);
   if (read.quantities.length === 0) return true;
   const known = knownQuantities(context, cited);
-  const isOfEvent = cited.length > 0 && cited.every((id) => context.events.some((event) => event.id === id));
+  const options = proposalOptions(cited, context);
   return read.quantities.every(
-    (each) => each.readings.some((key) => known.has(key)) || isEffort(each, read, isOfEvent),
+    (each) => each.readings.some((key) => known.has(key)) || isProposal(each, read, options),
   );
 }
 
-const claims = new RegExp(`(?<!\\p{L})(?:${claimWords})(?!\\p{L})`, 'iu');
-const fewOf = new RegExp(`^\\s(?:\\p{L}+\\s)?(?:${effortNouns})(?!\\p{L})`, 'iu');
-/** Characters on either side in which a word can turn a suggestion into a claim. */
-const nearChars = 24;
-
-/** Whether it is only how much a suggested step takes: nobody counted it, so it need not stand anywhere. */
-function isEffort({ start, end, readings, minutes }: Quantity, { text }: ReadText, isOfEvent: boolean): boolean {
-  if (minutes === undefined) {
-    const isFew = readings.some((key) => key.startsWith('n:') && Number(key.slice(2)) <= effortCountMost);
-    return isFew && fewOf.test(text.slice(end));
-  }
-  if (minutes > effortMinutesMost) return false;
-  const before = text.slice(Math.max(0, start - nearChars), start);
-  const after = text.slice(end, end + nearChars);
-  // Of an entry in the calendar, "in 10 minutes" says when it is.
-  const isAhead = isOfEvent && /(?<!\p{L})(?:in|dans|en|over|tra|fra|em)\s$/iu.test(before);
-  return (
-    !isAhead && !claims.test(before.split(/[.!?;:,]\s/).at(-1) ?? '') && !claims.test(after.split(/[.!?;:,]/)[0] ?? '')
-  );
+function proposalOptions(cited: readonly string[], { tasks, events, locale }: TipContext): ProposalOptions {
+  const isCited = ({ id }: { readonly id: string }) => cited.includes(id);
+  const citedEvents = events.filter(isCited);
+  return {
+    locale,
+    titles: [...tasks.filter(isCited), ...citedEvents].map(({ title }) => title),
+    citesEvents: citedEvents.length === 0 ? 'none' : citedEvents.length === cited.length ? 'only' : 'some',
+  };
 }
 
 /**

@@ -19,6 +19,7 @@ const usage = `Usage: npm run prompts
        npm run prompts -- lock`;
 
 const operands = { list: 0, render: 1, diff: 2, lock: 0 } as const;
+const versionsInWords = ['no version', 'one version', 'two versions'];
 
 const { command, names, context, n, dir } = readArguments(usage, () => {
   const { values, positionals } = parseArgs({
@@ -27,7 +28,7 @@ const { command, names, context, n, dir } = readArguments(usage, () => {
   });
   const [command = 'list', ...names] = positionals;
   if (!isCommand(command)) throw new Error(`There is no command "${command}"`);
-  if (names.length !== operands[command]) throw new Error(`${command} takes ${operands[command]} versions`);
+  if (names.length !== operands[command]) throw new Error(`${command} takes ${versionsInWords[operands[command]]}`);
   const { context = 'busy-day', n = '3', dir = promptsDir } = values;
   const [person] = goldenContexts.get(context) ?? []; // the first of those under one name
   if (!person) throw new Error(`There is no context "${context}"`);

@@ -25,7 +25,7 @@ const { dimension, days } = readArguments(usage, () => {
 
 function readDimension(text: string): RewardDimension {
   const found = rewardDimensions.find((each) => each === text);
-  if (!found) throw new Error(`There is no dimension ${text}; choose from ${rewardDimensions.join(', ')}`);
+  if (!found) throw new Error(`--by must be one of ${rewardDimensions.join(', ')}`);
   return found;
 }
 

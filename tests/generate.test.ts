@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Degradation, TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
 import { newId } from '../platform/ids.ts';
@@ -8,9 +9,11 @@ import {
   fails,
   floods,
   hangs,
+  miscounts,
   resets,
   says,
   sends,
+  sendsZipped,
   startUnrulyLlm,
   trickles,
   truncates,
@@ -126,6 +129,11 @@ describe('a Generate', () => {
     ['hangs', hangs, LLM_TIMEOUT],
     ['trickles', trickles(completion('{}')), LLM_TIMEOUT],
     ['truncates', truncates(completion('{}')), LLM_UNAVAILABLE],
+    ['promises more bytes than it sends', miscounts(completion(tips({})), 9), LLM_UNAVAILABLE],
+    ['sends more bytes than it promised', miscounts(completion(tips({})), -9), LLM_BAD_OUTPUT],
+    ['says that garbage is zipped', sendsZipped(Buffer.from('{"choices": []}')), LLM_UNAVAILABLE],
+    ['zips half of its answer', sendsZipped(gzipSync(completion(tips({}))).subarray(0, 90)), LLM_BAD_OUTPUT],
+    ['zips what is without end', sendsZipped(gzipSync(Buffer.alloc(100_000_000, ' '))), LLM_BAD_OUTPUT],
     ['answers 429', fails(429), LLM_UNAVAILABLE],
     ['answers 429 and wants a long rest', fails(429, { 'retry-after': '3600' }), LLM_UNAVAILABLE],
     ['answers 500', fails(500), LLM_UNAVAILABLE],
@@ -153,6 +161,17 @@ describe('a Generate', () => {
         expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [why] });
         expect(answer.candidates).toHaveLength(3);
         await expect.poll(() => llm.openAnswers()).toBe(0); // nothing goes on behind
+      }
+    },
+  );
+
+  it.each(['http://127.0.0.1:9/v1', 'http://nowhere.invalid/v1'])(
+    'with a language model at %s, where nobody answers, is answered before the deadline, and says why',
+    async (baseUrl) => {
+      for (const adapter of ['fetch', 'ai-sdk'] as const) {
+        const replica = await loop.startReplica({ llm: { baseUrl, model: 'm', adapter } });
+        const answer = await replica.client.generate({ userId: `gen-${adapter}` }, { timeoutMs: 8000 });
+        expect(answer).toMatchObject({ promptVersion: 'fallback', model: '', degradations: [LLM_UNAVAILABLE] });
       }
     },
   );

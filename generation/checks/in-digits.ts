@@ -27,6 +27,9 @@ function withDigits(text: string): string {
     });
 }
 
+/** `two-minute` is an amount, and `two-faced` is not. */
+const unitsAfter = '(?:minuten?|hours?|stunden|days?|tage|weeks?|wochen|months?|years?|seconds?|steps?)(?!\\p{L})';
+
 const wordsOf = memo((language: string) => {
   const entries = (languageWords[language]?.numbers ?? '').split(',').map((entry) => {
     const space = entry.indexOf(' ');
@@ -36,7 +39,10 @@ const wordsOf = memo((language: string) => {
   const words = new Map(entries.toSorted(([a], [b]) => b.length - a.length));
   return {
     words,
-    pattern: new RegExp(`(?<![\\p{L}\\p{N}-])(?:${[...words.keys()].join('|')})(?![\\p{L}\\p{N}-])`, 'giu'),
+    pattern: new RegExp(
+      `(?<![\\p{L}\\p{N}-])(?:${[...words.keys()].join('|')})(?![\\p{L}\\p{N}]|-(?!${unitsAfter}))`,
+      'giu',
+    ),
   };
 });
 

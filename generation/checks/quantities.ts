@@ -2,7 +2,7 @@ import { anyOf, namesOf } from './calendar-names.ts';
 import { inDigits } from './in-digits.ts';
 import { memo } from './memo.ts';
 import { type Meaning, type Readers, readersOf, times } from './readers.ts';
-import { clockPrepositions, languageWords } from './words.ts';
+import { aheadPrepositions, betweenWords, clockPrepositions, languageWords } from './words.ts';
 
 /**
  * A number, time, date or length of time in a text. `readings` are all that it can mean, as keys that are equal where the
@@ -19,6 +19,9 @@ import { clockPrepositions, languageWords } from './words.ts';
  * | `o:24` | a place in an order, such as a day of a month |
  * | `m:490` | minutes |
  * | `h:8`, `D:3`, `W:2`, `M:1`, `Y:1` | that many whole hours, days, weeks, months, years |
+ * | `in:m:20`, … | a moment that long from now |
+ * | `u:step:7500`, … | that many of a class of `countedNouns` |
+ * | `x:3` | a number, whatever it counts |
  */
 export interface Quantity extends Meaning {
   readonly start: number;
@@ -36,7 +39,7 @@ export function readQuantities(original: string, locale: string): ReadText {
   const languages = languagesOf(locale);
   const text = inDigits(original, languages);
   const quantities = [...findAll(text, readersOf(languages.join(' '))), ...findWeekdays(text, languages.join(' '))];
-  return { text, quantities: quantities.map((each) => relativeToToday(each, text, languages)) };
+  return { text, quantities: quantities.map((each) => fromNow(relativeToToday(each, text, languages), text)) };
 }
 
 /** The minutes of a length of time in all the ways that a person would round them. */
@@ -44,10 +47,13 @@ export function lengthKeys(minutes: number): string[] {
   const keys = [`m:${minutes}`, `m:${Math.round(minutes)}`];
   if (minutes >= 10) keys.push(`m:${Math.round(minutes / 5) * 5}`);
   const hours = minutes / 60;
-  if (hours >= 0.75)
-    keys.push(`h:${Math.round(hours)}`, `h:${Math.round(hours * 2) / 2}`, `h:${Math.round(hours * 10) / 10}`);
+  if (hours >= 0.75) {
+    keys.push(`h:${Math.round(hours * 2) / 2}`, `h:${Math.round(hours * 10) / 10}`);
+    // Nobody calls an hour and a half two hours.
+    if (Math.abs(hours - Math.round(hours)) <= 0.35) keys.push(`h:${Math.round(hours)}`);
+  }
   const days = hours / 24;
-  if (days >= 0.75) keys.push(...[Math.round(days), Math.floor(days), Math.ceil(days)].map((each) => `D:${each}`));
+  if (days >= 0.75) keys.push(...[Math.round(days), Math.floor(days)].map((each) => `D:${each}`));
   if (days >= 5) keys.push(`W:${Math.round(days / 7)}`, `W:${Math.floor(days / 7)}`);
   if (days >= 25) keys.push(`M:${Math.round(days / 30.4)}`, `M:${Math.floor(days / 30.4)}`);
   if (days >= 330) keys.push(`Y:${Math.round(days / 365)}`, `Y:${Math.floor(days / 365)}`);
@@ -59,7 +65,7 @@ export function isReadable(locale: string): boolean {
   return Object.hasOwn(languageWords, baseOf(locale));
 }
 
-function languagesOf(locale: string): readonly string[] {
+export function languagesOf(locale: string): readonly string[] {
   return baseOf(locale) !== 'en' && isReadable(locale) ? [baseOf(locale), 'en'] : ['en'];
 }
 
@@ -89,7 +95,10 @@ function findAll(text: string, readers: Readers): Quantity[] {
   return found;
 }
 
-const beforeHour = new RegExp(`(?<!\\p{L})(?:${clockPrepositions})\\s$`, 'iu');
+const beforeHour = new RegExp(
+  `(?<!\\p{L})(?:${clockPrepositions}|(?:${betweenWords})(?:\\s\\d{1,2}(?::\\d{2})?(?:\\s(?:uhr|h|uur))?\\s(?:and|und|et|en|y|e|a))?)\\s$`,
+  'iu',
+);
 
 /** A small number after a word that comes before hours may be one. */
 function withTime(quantity: Quantity, text: string): Quantity {
@@ -105,6 +114,14 @@ function findWeekdays(text: string, languages: string): Quantity[] {
     end: match.index + match[0].length,
     readings: [`w:${names.get(match[0].toLowerCase())}`],
   }));
+}
+
+const ahead = new RegExp(`(?<!\\p{L})(?:${aheadPrepositions})\\s$`, 'iu');
+
+/** A length of time after a word such as in is how far off something is, and not how long it takes. */
+function fromNow(quantity: Quantity, text: string): Quantity {
+  if (quantity.minutes === undefined || !ahead.test(text.slice(0, quantity.start))) return quantity;
+  return { ...quantity, readings: quantity.readings.map((key) => (key.startsWith('t:') ? key : `in:${key}`)) };
 }
 
 const weekdayPattern = memo((languages: string) => {

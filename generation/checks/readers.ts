@@ -1,6 +1,6 @@
 import { anyOf, namesOf } from './calendar-names.ts';
 import { memo } from './memo.ts';
-import { percentWords, timeUnits } from './words.ts';
+import { countedNouns, countedWith, notCounted, percentWords, timeUnits } from './words.ts';
 
 /** What a writing can mean: the keys of `Quantity`, and how long it is if it is a length of time. */
 export interface Meaning {
@@ -66,6 +66,14 @@ export const readersOf = memo((languages: string): Readers => {
     reader(`${number}\\s?(?:${percentWords})(?!\\p{L})`, (raw) => ({
       readings: values(raw).map((each) => `p:${each}`),
     })),
+    reader(`${number}\\s?(?:(?:${countedWith})\\s)?(${Object.values(countedNouns).join('|')})${after}`, (raw, noun) =>
+      counted(classOf(noun), raw),
+    ),
+    // The plural in English, French, Spanish and Portuguese: `3 new tyres`.
+    reader(
+      `${number}\\s(?:(?:new|old|small|short|big|good|important|unread|missed|extra|more)\\s)?(?!(?:${notCounted})${after})(\\p{Ll}{3,}s)${after}`,
+      (raw, noun) => counted(noun?.toLowerCase() ?? '', raw),
+    ),
     reader(`${number}k${after}`, (raw) => ({ readings: values(raw).map((each) => `n:${each * 1000}`) })),
     reader(`(\\d{1,2})[./](\\d{1,2})(?!\\d|[.,]\\d)`, (a, b) => ({
       readings: [
@@ -82,6 +90,18 @@ export const readersOf = memo((languages: string): Readers => {
   ];
   return { ofDigits, ofLetters };
 });
+
+const classes = Object.entries(countedNouns).map(
+  ([name, words]) => [name, new RegExp(`^(?:${words})$`, 'iu')] as const,
+);
+
+function classOf(noun = ''): string {
+  return classes.find(([, words]) => words.test(noun))?.[0] ?? noun;
+}
+
+function counted(noun: string, raw = ''): Meaning {
+  return { readings: values(raw).flatMap((each) => [`u:${noun}:${each}`, `x:${each}`]) };
+}
 
 /** Units that also say a time: 14 heures, 14.30 uur. */
 const clockUnits = /^(?:h|heures?|uur|horas?|ora|ore)$/i;

@@ -14,6 +14,11 @@ export function isNear(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean 
   return shared >= sameShare * (a.size + b.size - shared);
 }
 
+/** Whether a text says nearly the same as one that was seen, and names nothing that the other one did not name. */
+export function isSaidAgain(tokens: ReadonlySet<string>, seen: ReadonlySet<string>, named: Iterable<string>): boolean {
+  return isNear(tokens, seen) && [...named].every((token) => !tokens.has(token) || seen.has(token));
+}
+
 const unparted =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 

@@ -96,6 +96,14 @@ describe('lockProblems', () => {
     expect(problems).toEqual([expect.stringContaining('put the new text in a new version file')]);
   });
 
+  it('does not blame the files where what they share changed', () => {
+    const others = Object.keys(lock.hashes).map((version) => [version, 'a'.repeat(64)]);
+    const hashes = { ...Object.fromEntries(others), fallback: lock.hashes.fallback };
+    expect(lockProblems(prompts, { ...lock, hashes })).toEqual([
+      expect.stringMatching(/^v1\.prompt\.md, v2.*v3.* If their files are as they were.*output\.ts.*promptViewVersion/),
+    ]);
+  });
+
   it('misses a version of which only the renders are there', () => {
     const lost = [...prompts.keys()].filter((version) => version !== 'v3-few-shot');
     expect(lockProblems(only(...lost), { ...lock, hashes: nothing.hashes })).toContainEqual(

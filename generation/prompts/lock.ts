@@ -32,9 +32,11 @@ export function extendLock(lock: PromptLock, prompts: Prompts): PromptLock {
 
 /** What of the prompts is not as the lock says, and what to do then. */
 export function lockProblems(prompts: Prompts, { hashes, renders }: PromptLock): string[] {
+  const shared = changedTogether(prompts, hashes);
   const changed = [...prompts.values()].flatMap((prompt) => {
     const { version, hash } = prompt;
     const locked = ownOf(hashes, version);
+    if (shared.includes(prompt)) return prompt === shared[0] ? [changedForm(shared)] : [];
     if (locked === undefined) return [`${version}.prompt.md is new: \`npm run prompts -- lock\` adds it to the lock`];
     // With another text, what it renders differs too and says nothing more.
     return locked === hash ? renderProblems(prompt, ownOf(renders, version) ?? {}) : [changedText(version)];
@@ -43,9 +45,29 @@ export function lockProblems(prompts: Prompts, { hashes, renders }: PromptLock):
   return [
     ...changed,
     ...gone.map(
-      (version) => `${version}.prompt.md is gone, but "${version}" is in the lock: set its status to retired`,
+      (version) =>
+        `${version}.prompt.md is gone, but "${version}" is in the lock, as tips were written with it: bring the file back, ` +
+        'and if nobody is to use it any more, set its status to retired',
     ),
   ];
+}
+
+/** The prompts for models, if more than one is locked and all of those changed: then it is hardly their texts. */
+function changedTogether(prompts: Prompts, hashes: PromptLock['hashes']): readonly Prompt[] {
+  const locked = [...prompts.values()].filter(
+    ({ form, version }) => form === 'model' && ownOf(hashes, version) !== undefined,
+  );
+  const isEach = locked.length > 1 && locked.every(({ version, hash }) => ownOf(hashes, version) !== hash);
+  return isEach ? locked : [];
+}
+
+function changedForm(prompts: readonly Prompt[]): string {
+  const names = prompts.map(({ version }) => `${version}.prompt.md`).join(', ');
+  return (
+    `${names} are all other than LOCK.json says. If their files are as they were, what they share changed: the form of the ` +
+    'answer (generation/output.ts, also its descriptions) or promptViewVersion (generation/prompts/view.ts). What people ' +
+    'did with their tips counts for what they were, so undo it, or keep the old for them and give new versions the new one'
+  );
 }
 
 function changedText(version: string): string {

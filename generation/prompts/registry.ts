@@ -30,9 +30,9 @@ export async function loadPrompts(dir: string = promptsDir): Promise<PromptRegis
   return createRegistry(files, lock);
 }
 
-/** Every `*.prompt.md` of a folder, by name. */
+/** Every `*.prompt.md` of a folder, by name, without the hidden files that editors and file systems put beside them. */
 export async function readPromptFiles(dir: string): Promise<readonly PromptFile[]> {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.prompt.md')).sort();
+  const names = (await readdir(dir)).filter((name) => /^[^.].*\.prompt\.md$/.test(name)).sort();
   return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') })));
 }
 
@@ -129,10 +129,14 @@ const hashesSchema = z.record(z.string(), sha256);
 const rendersSchema = z.record(z.string(), z.record(z.string(), sha256));
 
 async function readJson<Value>(dir: string, name: string, schema: z.ZodType<Value>, what: string): Promise<Value> {
-  const text = await readFile(join(dir, name), 'utf8');
+  const text = await readFile(join(dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new PromptError([`${name} is gone: bring it back as it was released, as nothing else says what was`]);
+  });
   try {
     return schema.parse(JSON.parse(text));
   } catch {
-    throw new PromptError([`${name} must be one JSON object of ${what}`]);
+    const conflict = /^(?:<{7}|>{7}) /m.test(text) ? ' (it has a merge conflict: keep the lines of both sides)' : '';
+    throw new PromptError([`${name} must be one JSON object of ${what}${conflict}`]);
   }
 }

@@ -109,6 +109,21 @@ export function truncates(body: string): Behaviour {
   };
 }
 
+/** Says that its answer has other than as many bytes as it has. */
+export function miscounts(body: string, by: number): Behaviour {
+  return (response) => {
+    const bytes = Buffer.from(body);
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${bytes.length + by}\r\n\r\n`;
+    response.socket?.write(Buffer.concat([Buffer.from(head), bytes]), () => response.destroy());
+  };
+}
+
+/** Says that these bytes are a zipped answer. */
+export function sendsZipped(bytes: Uint8Array): Behaviour {
+  return (response) =>
+    response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bytes);
+}
+
 /** Sends one byte after the other, never all of them. */
 export function trickles(body: string): Behaviour {
   return (response) => {
