@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { say } from '../scripts/demo/print.ts';
 import { benchConsume } from './consume.ts';
 import { benchGenerate } from './generate.ts';
+import { benchOnnx } from './onnx.ts';
 import { benchPolicies } from './policies.ts';
 import { benchRead } from './read.ts';
 import { benchRebuild } from './rebuild.ts';
@@ -19,6 +20,7 @@ const benchmarks = {
   rebuild: benchRebuild,
   shadow: benchShadow,
   generate: benchGenerate,
+  onnx: benchOnnx,
 } as const;
 type Name = keyof typeof benchmarks;
 const names = Object.keys(benchmarks) as Name[];

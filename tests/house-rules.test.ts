@@ -117,6 +117,7 @@ describe('imports', () => {
     ['pino', ['platform/log.ts']],
     ['mustache', ['generation/prompts/']],
     ['ai', ['generation/gateway/ai-sdk.ts']],
+    ['onnxruntime-web', ['registry/onnx/worker.ts']],
     ['@opentelemetry/api', ['server/trace-generation.ts']],
     ['@ai-sdk/openai-compatible', ['generation/gateway/ai-sdk.ts']],
   ])('of %s stay in %o', (library, places) => {

@@ -6,4 +6,5 @@ const fileOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.m
 export const environments = {
   feast: { dir: fileOf('.oo/interop'), requirements: fileOf('tests/interop/requirements.txt') },
   litellm: { dir: fileOf('.oo/interop/litellm'), requirements: fileOf('tests/interop/litellm-requirements.txt') },
+  onnx: { dir: fileOf('.oo/interop/onnx'), requirements: fileOf('tests/interop/onnx-requirements.txt') },
 } as const;

@@ -3,9 +3,14 @@ import { environments } from './environments.ts';
 import { ensurePython } from './python.ts';
 
 export default async function setup(project: TestProject): Promise<void> {
-  const [feast, litellm] = await Promise.all([ensurePython(environments.feast), ensurePython(environments.litellm)]);
+  const [feast, litellm, onnx] = await Promise.all([
+    ensurePython(environments.feast),
+    ensurePython(environments.litellm),
+    ensurePython(environments.onnx),
+  ]);
   project.provide('feast', feast);
   project.provide('litellm', litellm);
+  project.provide('onnx', onnx);
 }
 
 declare module 'vitest' {
@@ -13,5 +18,6 @@ declare module 'vitest' {
     /** Folders of the programs of the Python environments. */
     feast: string;
     litellm: string;
+    onnx: string;
   }
 }
