@@ -11,6 +11,7 @@ import { benchRebuild } from './rebuild.ts';
 import { saveResult } from './report.ts';
 import { benchScore } from './score.ts';
 import { benchShadow } from './shadow.ts';
+import { benchTraining } from './training.ts';
 
 const benchmarks = {
   policies: benchPolicies,
@@ -18,6 +19,7 @@ const benchmarks = {
   consume: benchConsume,
   read: benchRead,
   rebuild: benchRebuild,
+  training: benchTraining,
   shadow: benchShadow,
   generate: benchGenerate,
   onnx: benchOnnx,

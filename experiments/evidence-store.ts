@@ -4,6 +4,7 @@ import { atOneInstant, type Database } from '../platform/database.ts';
 import { canaryArm } from './canary.ts';
 import { evaluateShadow } from './evaluate-shadow.ts';
 import {
+  activityFrom,
   type CanarySums,
   comparedInCanary,
   comparedInShadow,
@@ -78,8 +79,6 @@ const keyOf = ({ name, version }: PolicyVersion): PolicyKey => ({ policy: name, 
 
 const nothingDone = partsOf(firstGroups);
 
-/** Groups of activity, by tips shown: fewer than the first are new, fewer than the second light. */
-const [lightFrom, regularFrom] = [5, 60];
 const activityDays = 30;
 
 /**
@@ -88,7 +87,7 @@ const activityDays = 30;
  */
 const groupsOf = (people: string, sinceMs: string, sinceDay: string): string => `
   SELECT user_id,
-    CASE WHEN served >= ${regularFrom} THEN 'regular' WHEN served >= ${lightFrom} THEN 'light' ELSE 'new' END AS activity,
+    CASE WHEN served >= ${activityFrom.regular} THEN 'regular' WHEN served >= ${activityFrom.light} THEN 'light' ELSE 'new' END AS activity,
     CASE WHEN connected > 1 THEN 'several' WHEN connected = 1 THEN 'one' ELSE 'none' END AS integrations
   FROM (${people}) AS people
   CROSS JOIN LATERAL (

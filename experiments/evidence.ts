@@ -21,6 +21,9 @@ export const segments = {
   integrations: ['none', 'one', 'several'],
 } as const;
 
+/** By how many tips shown somebody is no longer in the group before. */
+export const activityFrom = { light: 5, regular: 60 } as const;
+
 export type Segment = keyof typeof segments;
 
 /** The group of a person in each segment. */

@@ -35,8 +35,7 @@ export function noStatistics(dimension: number): Statistics {
  * thousandths. Such a thing cannot have happened, and in the sums it would spoil everything.
  */
 export function contributionOf(vector: Vector, rewardMilli: number): Statistics | undefined {
-  const isPossible = isWithin(rewardMilli, rewardMax) && vector.every((entry) => isWithin(entry, entryMax));
-  if (!isPossible) return undefined;
+  if (!isPossible(vector, rewardMilli)) return undefined;
   return {
     count: 1,
     xx: vector.flatMap((entry, i) => vector.slice(i).map((other) => product(entry, other))),
@@ -44,6 +43,11 @@ export function contributionOf(vector: Vector, rewardMilli: number): Statistics 
     reward: product(1, rewardMilli),
     rewardSquared: rewardMilli * rewardMilli,
   };
+}
+
+/** Whether a reward of a vector can have happened, as `contributionOf` says. */
+export function isPossible(vector: Vector, rewardMilli: number): boolean {
+  return isWithin(rewardMilli, rewardMax) && vector.every((entry) => isWithin(entry, entryMax));
 }
 
 function isWithin(value: number, max: number): boolean {
@@ -250,7 +254,7 @@ function isSumOfSquares(matrix: Float64Array, dimension: number): boolean {
  * Cholesky's factorisation of a symmetric matrix plus `precision` times the identity, in place (Golub and Van Loan, Matrix
  * Computations, 4th edition, 4.2). False: it is not positive definite.
  */
-function factorise(matrix: Float64Array, dimension: number, precision: number): boolean {
+export function factorise(matrix: Float64Array, dimension: number, precision: number): boolean {
   for (let i = 0; i < dimension; i++) {
     for (let j = 0; j <= i; j++) {
       let rest = at(matrix, dimension, i, j) + (i === j ? precision : 0);

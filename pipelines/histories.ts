@@ -1,11 +1,11 @@
-import { type PastEvent, readHistory } from '../features/history-store.ts';
+import { type KeptEvent, readHistory } from '../features/history-store.ts';
 import type { Database } from '../platform/database.ts';
 import { isSampled } from './point-in-time.ts';
 
 /** All that is stored of one person. */
 export interface History {
   readonly userId: string;
-  readonly events: readonly PastEvent[];
+  readonly events: readonly KeptEvent[];
   /** Events that were stored before this UTC day may have been dropped. Undefined: none were. */
   readonly completeFromDay: number | undefined;
 }
@@ -71,8 +71,8 @@ async function* readConsistently(database: Database, userIds: readonly string[])
   }
 }
 
-async function* byPerson(events: AsyncIterable<PastEvent>) {
-  let of: { readonly userId: string; readonly events: PastEvent[] } | undefined;
+async function* byPerson(events: AsyncIterable<KeptEvent>) {
+  let of: { readonly userId: string; readonly events: KeptEvent[] } | undefined;
   for await (const event of events) {
     if (of?.userId !== event.userId) {
       if (of) yield of;

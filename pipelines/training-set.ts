@@ -5,12 +5,18 @@ import { type BucketOf, bucketTables, fold } from '../features/buckets.ts';
 import { profileTables } from '../features/definitions.ts';
 import { personDeltas } from '../features/deltas.ts';
 import { readPerson } from '../features/profile.ts';
+import type { Snapshot } from '../features/snapshot.ts';
+import { toMs } from '../features/time.ts';
+import { firstVectorVersion } from '../features/vector.ts';
 import { namesOfDegradation, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
+import { dayMs } from '../platform/clock.ts';
 import type { Database } from '../platform/database.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
 import { atDecisions, type PastDecision } from './point-in-time.ts';
 import { createPopulationAt, type PopulationAt } from './populations.ts';
 import { recompute } from './recompute.ts';
+import { settle } from './training/as-of.ts';
+import { pseudonymOf } from './training/people.ts';
 import { isTooOld } from './verify.ts';
 import { verifyDecision } from './verify-decision.ts';
 
@@ -46,50 +52,124 @@ export interface TrainingRow {
   readonly reward_version: string | null;
 }
 
+/** A row, and what else a trainer needs of its decision. */
+export interface TrainingExample {
+  readonly row: TrainingRow;
+  /** See training/people.ts. */
+  readonly person: string;
+  readonly vectorVersion: string;
+  /** Of the person's own day. */
+  readonly hourOfDay: number;
+  /** The first part of the time zone, such as `Europe`: as much as an evaluation needs. */
+  readonly timeZoneArea: string;
+  /** Whole days since the person's first event that is still stored, of those that surely were before the decision. */
+  readonly tenureDays: number | null;
+  /** Index of the tip that was chosen. Null: it is not among the candidates. */
+  readonly chosen: number | null;
+  /** Of every candidate, in order. */
+  readonly propensities: readonly number[];
+  readonly vectors: readonly (readonly number[])[];
+}
+
 export interface TrainingSetOptions extends Selection {
   /** `profile`: only what policies decide on. Default: all. */
   readonly features?: 'profile' | 'all';
+  /**
+   * What was known at an instant: decisions that were made and stored before it, with outcomes from events that were stored
+   * before it. The same again later, whatever came in since: see docs/training.md. Default: all that is known by now.
+   */
+  readonly asOfMs?: number | undefined;
   /** Called for decisions that are left out: what they had seen may have been dropped since. */
   readonly onLeftOut?: () => void;
 }
 
+/** The rows of `trainingExamples` alone. */
+export async function* trainingRows(database: Database, options?: TrainingSetOptions): AsyncGenerator<TrainingRow> {
+  for await (const { row } of trainingExamples(database, options)) yield row;
+}
+
 /**
  * The rows of all decisions, in one order: by person, then by what the decision had seen. Features come from the events
- * that it had seen, outcomes from all that are known by now. Memory holds one person at a time.
+ * that it had seen, outcomes from all that are known by then. Memory holds one person at a time. Throws RefusedInstant.
  */
-export async function* trainingRows(
+export async function* trainingExamples(
   database: Database,
-  { features = 'all', onLeftOut, ...selection }: TrainingSetOptions = {},
-): AsyncGenerator<TrainingRow> {
-  const populationAt = features === 'all' ? await createPopulationAt(database) : undefined;
+  { features = 'all', asOfMs, onLeftOut, ...selection }: TrainingSetOptions = {},
+): AsyncGenerator<TrainingExample> {
+  if (asOfMs !== undefined) await settle(database, asOfMs);
   const populations = createPopulationReader(database);
+  const populationAt = features === 'all' ? await createPopulationAt(database) : undefined;
   for await (const history of readHistories(database, selection)) {
-    yield* rowsOfPerson(history, populations, populationAt, onLeftOut);
+    yield* examplesOfPerson(history, { populations, populationAt, asOfMs, onLeftOut });
   }
 }
 
-async function* rowsOfPerson(
-  { events, completeFromDay }: History,
-  populations: PopulationReader,
-  populationAt: PopulationAt | undefined,
-  onLeftOut?: () => void,
-): AsyncGenerator<TrainingRow> {
-  let outcomes: ReadonlyMap<string, Outcome> | undefined;
+interface Context {
+  readonly populations: PopulationReader;
+  readonly populationAt: PopulationAt | undefined;
+  readonly asOfMs: number | undefined;
+  readonly onLeftOut: (() => void) | undefined;
+}
+
+async function* examplesOfPerson(
+  { userId, events, completeFromDay }: History,
+  { populations, populationAt, asOfMs = Number.POSITIVE_INFINITY, onLeftOut }: Context,
+): AsyncGenerator<TrainingExample> {
+  const known = events.filter(({ storedAtMs }) => storedAtMs < asOfMs);
+  const knownIds = new Set(known.map(({ event }) => event.eventId.toLowerCase()));
+  let whole: { readonly outcomes: ReadonlyMap<string, Outcome>; readonly firstAt: FirstAt } | undefined;
+  // of all events: what a decision had seen was stored before it, whatever a clock says
   for (const past of atDecisions(events, populationAt ? bucketTables : profileTables)) {
+    if (past.decidedAtMs >= asOfMs || !knownIds.has(past.decisionId)) continue;
     if (isTooOld(past.decidedAtMs, completeFromDay)) {
       onLeftOut?.();
       continue;
     }
-    outcomes ??= outcomesOf(events);
-    const { tipId, populationId } = past.decision;
-    const population = await populations.read(populationId);
-    yield toRow(past, population, await featuresOf(past, populationAt), outcomes.get(keyOf(tipId, past.decisionId)));
+    whole ??= { outcomes: outcomesOf(known), firstAt: firstEventAt(events) };
+    const { decision, decidedAtMs, snapshot } = past;
+    const population = await populations.read(decision.populationId);
+    const outcome = whole.outcomes.get(keyOf(decision.tipId, past.decisionId));
+    const { features, moment } = await readingsOf(past, populationAt);
+    const firstMs = snapshot && whole.firstAt(snapshot);
+    const chosen = decision.candidates.findIndex(({ tipId }) => tipId === decision.tipId);
+    yield {
+      row: toRow(past, population, features, outcome),
+      person: pseudonymOf(userId),
+      vectorVersion: decision.vectorVersion || firstVectorVersion,
+      hourOfDay: moment.hourOfDay,
+      timeZoneArea: moment.timeZone.split('/')[0] ?? '',
+      tenureDays: firstMs === undefined ? null : Math.max(0, Math.floor((decidedAtMs - firstMs) / dayMs)),
+      chosen: chosen < 0 ? null : chosen,
+      propensities: decision.candidates.map(({ propensity }) => propensity),
+      vectors: decision.candidates.map(({ vector }) => vector),
+    };
   }
+}
+
+type FirstAt = (snapshot: Snapshot) => number | undefined;
+
+/** When the first event occurred, of those whose transaction every read with a snapshot had seen. */
+function firstEventAt(events: History['events']): FirstAt {
+  const inOrder = events.toSorted((a, b) => Number(a.transactionId - b.transactionId));
+  let firstMs = Number.POSITIVE_INFINITY;
+  const firsts = inOrder.map(({ event }) => {
+    firstMs = Math.min(firstMs, toMs(event.occurredAt));
+    return firstMs;
+  });
+  return ({ xmin }) => {
+    let [low, high] = [0, inOrder.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((inOrder[middle]?.transactionId ?? xmin) < xmin) low = middle + 1;
+      else high = middle;
+    }
+    return firsts[low - 1];
+  };
 }
 
 type Outcome = BucketOf<'tip_outcomes'>;
 
-/** What is known by now of every tip that was shown. */
+/** What some events tell of every tip that was shown. */
 function outcomesOf(events: History['events']): ReadonlyMap<string, Outcome> {
   const { tip_outcomes } = fold(
     events.flatMap(({ event }) => personDeltas(event)).filter(({ table }) => table === 'tip_outcomes'),
@@ -99,11 +179,14 @@ function outcomesOf(events: History['events']): ReadonlyMap<string, Outcome> {
 
 const keyOf = (tipId: string, decisionId: string): string => `${decisionId} ${tipId}`;
 
-async function featuresOf({ decision, decidedAtMs, snapshot, buckets }: PastDecision, populationAt?: PopulationAt) {
-  const { profile } = recompute(decision, decidedAtMs, buckets);
+async function readingsOf({ decision, decidedAtMs, snapshot, buckets }: PastDecision, populationAt?: PopulationAt) {
+  const { profile, moment } = recompute(decision, decidedAtMs, buckets);
   const population = populationAt && snapshot ? await populationAt(snapshot, decision.snapshot) : undefined;
   const person = populationAt ? readPerson(buckets, population, decidedAtMs) : [];
-  return Object.fromEntries([...profile, ...person].map(({ name, value }) => [name, value ?? null]));
+  return {
+    moment,
+    features: Object.fromEntries([...profile, ...person].map(({ name, value }) => [name, value ?? null])),
+  };
 }
 
 function toRow(

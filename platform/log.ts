@@ -8,14 +8,23 @@ export interface LogOptions {
   readonly level: string;
   /** For a person at a terminal; otherwise one JSON object per line. */
   readonly pretty: boolean;
+  /** Default: standard output. */
+  readonly to?: 'stdout' | 'stderr';
 }
 
-/** Logs go to standard output. Ids and counts only: never a request's content, a key or free text about a person. */
-export function createLog({ name, level, pretty: isPretty }: LogOptions): Log {
+/** Ids and counts only: never a request's content, a key or free text about a person. */
+export function createLog({ name, level, pretty: isPretty, to = 'stdout' }: LogOptions): Log {
   const options = { name, level, base: { name }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (!isPretty) return pino(options);
+  const destination = to === 'stdout' ? 1 : 2;
+  if (!isPretty) return pino(options, pino.destination({ dest: destination, sync: true }));
   return pino(
     options,
-    pretty({ colorize: true, ignore: 'name', translateTime: 'SYS:HH:MM:ss', messageFormat: `${name}: {msg}` }),
+    pretty({
+      destination,
+      colorize: true,
+      ignore: 'name',
+      translateTime: 'SYS:HH:MM:ss',
+      messageFormat: `${name}: {msg}`,
+    }),
   );
 }

@@ -21,3 +21,13 @@ export function readShare(name: string, text = '1'): number {
   if (!(share > 0 && share <= 1)) throw new Error(`${name} must be a share, above 0 and at most 1`);
   return share;
 }
+
+/** An instant in ISO 8601 with its zone, in milliseconds. Throws on anything else: without a zone it could be any of many. */
+export function readInstant(name: string, text: string): number {
+  const isWhole = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/.test(text);
+  const atMs = isWhole ? Date.parse(text) : Number.NaN;
+  const day = text.slice(0, 10);
+  const isDay = !Number.isNaN(atMs) && new Date(Date.parse(`${day}T00:00Z`)).toISOString().startsWith(day); // the 30th of February is none
+  if (!isDay) throw new Error(`${name} must be an instant such as 2026-11-23T00:00:00Z`);
+  return atMs;
+}

@@ -207,6 +207,8 @@ describe('the tables', () => {
     'model_contents',
     'model_versions',
     'models',
+    'pipeline_runs',
+    'pipeline_steps',
     'policy_population',
     'population',
     'rebuilds',

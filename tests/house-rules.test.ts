@@ -114,6 +114,7 @@ describe('imports', () => {
   it.each([
     ['nats', ['platform/nats-bus.ts']],
     ['pg', ['platform/']],
+    ['pg-boss', ['pipelines/step-queue.ts']],
     ['pino', ['platform/log.ts']],
     ['mustache', ['generation/prompts/']],
     ['ai', ['generation/gateway/ai-sdk.ts']],

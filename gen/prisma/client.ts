@@ -210,3 +210,13 @@ export type ShadowDaily = Prisma.ShadowDailyModel
  * earned. Kept for 90 days.
  */
 export type ShadowScore = Prisma.ShadowScoreModel
+/**
+ * Model PipelineRun
+ * One run of a DAG, whoever runs it.
+ */
+export type PipelineRun = Prisma.PipelineRunModel
+/**
+ * Model PipelineStep
+ * How a step of a run stands: the truth, whatever queue or scheduler asked for it. See pipelines/step-store.ts.
+ */
+export type PipelineStep = Prisma.PipelineStepModel

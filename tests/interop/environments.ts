@@ -2,9 +2,12 @@ import { fileURLToPath } from 'node:url';
 
 const fileOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-/** The Python environments: where each is made, and of what. Apart, since both pin what the other pins otherwise. */
+/** The Python environments: where each is made, and of what. Apart, since each pins what others pin otherwise. */
 export const environments = {
   feast: { dir: fileOf('.oo/interop'), requirements: fileOf('tests/interop/requirements.txt') },
+  parquet: { dir: fileOf('.oo/interop/parquet'), requirements: fileOf('tests/interop/parquet-requirements.txt') },
   litellm: { dir: fileOf('.oo/interop/litellm'), requirements: fileOf('tests/interop/litellm-requirements.txt') },
   onnx: { dir: fileOf('.oo/interop/onnx'), requirements: fileOf('tests/interop/onnx-requirements.txt') },
+  prefect: { dir: fileOf('.oo/interop/prefect'), requirements: fileOf('tests/interop/prefect-requirements.txt') },
+  airflow: { dir: fileOf('.oo/interop/airflow'), requirements: fileOf('tests/interop/airflow-requirements.txt') },
 } as const;

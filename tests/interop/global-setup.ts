@@ -2,22 +2,14 @@ import type { TestProject } from 'vitest/node';
 import { environments } from './environments.ts';
 import { ensurePython } from './python.ts';
 
+type Name = keyof typeof environments;
+
 export default async function setup(project: TestProject): Promise<void> {
-  const [feast, litellm, onnx] = await Promise.all([
-    ensurePython(environments.feast),
-    ensurePython(environments.litellm),
-    ensurePython(environments.onnx),
-  ]);
-  project.provide('feast', feast);
-  project.provide('litellm', litellm);
-  project.provide('onnx', onnx);
+  const names = Object.keys(environments) as readonly Name[];
+  await Promise.all(names.map(async (name) => project.provide(name, await ensurePython(environments[name]))));
 }
 
 declare module 'vitest' {
-  interface ProvidedContext {
-    /** Folders of the programs of the Python environments. */
-    feast: string;
-    litellm: string;
-    onnx: string;
-  }
+  /** Folders of the programs of the Python environments. */
+  export interface ProvidedContext extends Readonly<Record<Name, string>> {}
 }

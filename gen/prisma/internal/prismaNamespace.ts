@@ -427,7 +427,9 @@ export const ModelName = {
   PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
-  ShadowScore: 'ShadowScore'
+  ShadowScore: 'ShadowScore',
+  PipelineRun: 'PipelineRun',
+  PipelineStep: 'PipelineStep'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -443,7 +445,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "banditMeasurement" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "banditMeasurement" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore" | "pipelineRun" | "pipelineStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2725,6 +2727,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PipelineRun: {
+      payload: Prisma.$PipelineRunPayload<ExtArgs>
+      fields: Prisma.PipelineRunFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PipelineRunFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PipelineRunFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        findFirst: {
+          args: Prisma.PipelineRunFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PipelineRunFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        findMany: {
+          args: Prisma.PipelineRunFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>[]
+        }
+        create: {
+          args: Prisma.PipelineRunCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        createMany: {
+          args: Prisma.PipelineRunCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PipelineRunCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>[]
+        }
+        delete: {
+          args: Prisma.PipelineRunDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        update: {
+          args: Prisma.PipelineRunUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        deleteMany: {
+          args: Prisma.PipelineRunDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PipelineRunUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PipelineRunUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>[]
+        }
+        upsert: {
+          args: Prisma.PipelineRunUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineRunPayload>
+        }
+        aggregate: {
+          args: Prisma.PipelineRunAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePipelineRun>
+        }
+        groupBy: {
+          args: Prisma.PipelineRunGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PipelineRunGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PipelineRunCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PipelineRunCountAggregateOutputType> | number
+        }
+      }
+    }
+    PipelineStep: {
+      payload: Prisma.$PipelineStepPayload<ExtArgs>
+      fields: Prisma.PipelineStepFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PipelineStepFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PipelineStepFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        findFirst: {
+          args: Prisma.PipelineStepFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PipelineStepFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        findMany: {
+          args: Prisma.PipelineStepFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>[]
+        }
+        create: {
+          args: Prisma.PipelineStepCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        createMany: {
+          args: Prisma.PipelineStepCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PipelineStepCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>[]
+        }
+        delete: {
+          args: Prisma.PipelineStepDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        update: {
+          args: Prisma.PipelineStepUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        deleteMany: {
+          args: Prisma.PipelineStepDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PipelineStepUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PipelineStepUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>[]
+        }
+        upsert: {
+          args: Prisma.PipelineStepUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PipelineStepPayload>
+        }
+        aggregate: {
+          args: Prisma.PipelineStepAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePipelineStep>
+        }
+        groupBy: {
+          args: Prisma.PipelineStepGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PipelineStepGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PipelineStepCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PipelineStepCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -3211,6 +3361,32 @@ export const ShadowScoreScalarFieldEnum = {
 export type ShadowScoreScalarFieldEnum = (typeof ShadowScoreScalarFieldEnum)[keyof typeof ShadowScoreScalarFieldEnum]
 
 
+export const PipelineRunScalarFieldEnum = {
+  dag: 'dag',
+  runId: 'runId',
+  asOf: 'asOf',
+  createdAt: 'createdAt'
+} as const
+
+export type PipelineRunScalarFieldEnum = (typeof PipelineRunScalarFieldEnum)[keyof typeof PipelineRunScalarFieldEnum]
+
+
+export const PipelineStepScalarFieldEnum = {
+  dag: 'dag',
+  runId: 'runId',
+  step: 'step',
+  status: 'status',
+  attempt: 'attempt',
+  inputHash: 'inputHash',
+  output: 'output',
+  reason: 'reason',
+  startedAt: 'startedAt',
+  finishedAt: 'finishedAt'
+} as const
+
+export type PipelineStepScalarFieldEnum = (typeof PipelineStepScalarFieldEnum)[keyof typeof PipelineStepScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
@@ -3551,6 +3727,8 @@ export type GlobalOmitConfig = {
   shadowCursor?: Prisma.ShadowCursorOmit
   shadowDaily?: Prisma.ShadowDailyOmit
   shadowScore?: Prisma.ShadowScoreOmit
+  pipelineRun?: Prisma.PipelineRunOmit
+  pipelineStep?: Prisma.PipelineStepOmit
 }
 
 /* Types for Logging */

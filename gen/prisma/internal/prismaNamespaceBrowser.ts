@@ -81,7 +81,9 @@ export const ModelName = {
   PromptRewards: 'PromptRewards',
   ShadowCursor: 'ShadowCursor',
   ShadowDaily: 'ShadowDaily',
-  ShadowScore: 'ShadowScore'
+  ShadowScore: 'ShadowScore',
+  PipelineRun: 'PipelineRun',
+  PipelineStep: 'PipelineStep'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -545,6 +547,32 @@ export const ShadowScoreScalarFieldEnum = {
 } as const
 
 export type ShadowScoreScalarFieldEnum = (typeof ShadowScoreScalarFieldEnum)[keyof typeof ShadowScoreScalarFieldEnum]
+
+
+export const PipelineRunScalarFieldEnum = {
+  dag: 'dag',
+  runId: 'runId',
+  asOf: 'asOf',
+  createdAt: 'createdAt'
+} as const
+
+export type PipelineRunScalarFieldEnum = (typeof PipelineRunScalarFieldEnum)[keyof typeof PipelineRunScalarFieldEnum]
+
+
+export const PipelineStepScalarFieldEnum = {
+  dag: 'dag',
+  runId: 'runId',
+  step: 'step',
+  status: 'status',
+  attempt: 'attempt',
+  inputHash: 'inputHash',
+  output: 'output',
+  reason: 'reason',
+  startedAt: 'startedAt',
+  finishedAt: 'finishedAt'
+} as const
+
+export type PipelineStepScalarFieldEnum = (typeof PipelineStepScalarFieldEnum)[keyof typeof PipelineStepScalarFieldEnum]
 
 
 export const SortOrder = {

@@ -1,0 +1,159 @@
+// The same DAGs under our own runner, Prefect and Airflow: the same order, retries, skips and answers.
+
+import { execFile } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { openArtifacts } from '../../pipelines/artifacts.ts';
+import { dagOf } from '../../pipelines/dag.ts';
+import { runDag } from '../../pipelines/run-dag.ts';
+import { openRun } from '../../pipelines/step-store.ts';
+import { openDatabase } from '../../platform/database.ts';
+import { silent } from '../_util/loop.ts';
+import { lettersOf, testDags } from '../_util/pipelines/dags.ts';
+import { createTestProject } from '../_util/pipelines/project.ts';
+import { createTestDatabase } from '../_util/servers.ts';
+import { runSql } from '../_util/sql.ts';
+
+const asOf = '2026-11-01T00:00:00.000Z';
+const dags = ['letters', 'hopeless'];
+const deploy = fileURLToPath(new URL('../../deploy', import.meta.url));
+const minutes = 60_000;
+
+/** What is left of the runs of all DAGs under one runner. */
+interface Left {
+  /** Rows of `pipeline_steps` as text. */
+  readonly steps: readonly string[];
+  readonly asOf: readonly unknown[];
+  readonly trace: readonly string[];
+  readonly printed: string;
+}
+
+type Runner = (project: ReturnType<typeof createTestProject>, url: string) => Promise<string>;
+
+const runners: Readonly<Record<string, Runner>> = {
+  async embedded({ env }, url) {
+    const database = openDatabase({ url, applicationName: 'test', maxConnections: 10 });
+    const artifacts = openArtifacts(env.ARTIFACTS_DIR ?? '');
+    const deps = { database, artifacts, log: silent, signal: new AbortController().signal, random: Math.random };
+    for (const id of dags) {
+      await runDag(deps, dagOf(testDags(env), id), await openRun(database, id, 'r', asOf), { workers: 2 });
+    }
+    await database.end();
+    return '';
+  },
+  prefect({ folder, env }) {
+    const script = fileURLToPath(new URL('prefect-run.py', import.meta.url));
+    const own = {
+      PREFECT_HOME: join(folder, 'prefect'),
+      PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: 'true',
+      PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: '180', // it makes its tables first
+      PREFECT_SERVER_ANALYTICS_ENABLED: 'false',
+      DO_NOT_TRACK: '1',
+      PREFECT_LOGGING_LEVEL: 'ERROR',
+    };
+    const python = join(inject('prefect'), 'python');
+    return outputOf(python, [script, 'r', asOf, ...dags], folder, { ...env, ...own });
+  },
+  async airflow({ folder, env }) {
+    const home = join(folder, 'airflow');
+    mkdirSync(home);
+    const own = {
+      AIRFLOW_HOME: home,
+      AIRFLOW__CORE__DAGS_FOLDER: join(deploy, 'airflow'),
+      AIRFLOW__CORE__LOAD_EXAMPLES: 'False',
+      AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False',
+    };
+    const airflow = (...args: readonly string[]) =>
+      outputOf(join(inject('airflow'), 'airflow'), args, folder, { ...env, ...own });
+    await airflow('db', 'migrate');
+    let printed = '';
+    for (const dag of dags) printed += await airflow('dags', 'test', dag, asOf);
+    return `${printed}${await airflow('dags', 'list-import-errors')}`;
+  },
+};
+
+/** All that a program prints, however it ends. */
+function outputOf(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const options = { cwd, env: { ...process.env, ...env }, timeout: 5 * minutes, maxBuffer: 64 << 20 };
+  return new Promise((resolve) => {
+    execFile(program, args, options, (error, out, err) => resolve(`${error ?? ''}${err}\n${out}`));
+  });
+}
+
+const left: Record<string, Left> = {};
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  await Promise.all(
+    Object.entries(runners).map(async ([name, runner]) => {
+      const { url } = stack.use(await createTestDatabase());
+      const project = createTestProject(url);
+      const printed = await runner(project, url);
+      const rows = await runSql(
+        url,
+        `SELECT dag, step, status, attempt, input_hash, output::text, reason FROM pipeline_steps ORDER BY dag, step`,
+      );
+      const runs = await runSql(url, 'SELECT dag, as_of FROM pipeline_runs ORDER BY dag');
+      const steps = rows.map((row) => JSON.stringify(Object.values(row)));
+      left[name] = { steps, asOf: runs.map(({ as_of: at }) => at), trace: project.trace(), printed };
+    }),
+  );
+}, 10 * minutes);
+afterAll(() => stack.disposeAsync());
+
+describe.each(Object.keys(runners))('under %s', (name) => {
+  const of = () => left[name] ?? { steps: [], asOf: [], trace: [], printed: '' };
+
+  it('steps answer the same', () => {
+    expect(of().steps).toHaveLength(6);
+    expect(of().steps).toEqual(left.embedded?.steps);
+    expect(of().steps.join()).toContain(lettersOf(asOf).longest);
+  });
+
+  it('runs are as of the logical date', () => {
+    expect(of().asOf).toEqual([new Date(asOf), new Date(asOf)]);
+  });
+
+  it('steps begin after those they need, a failed one again, and a skipped one’s dependents never', () => {
+    const begun = of().trace.filter((line) => line.startsWith('begin words'));
+    expect(begun.toSorted()).toEqual(['count', 'count', 'read', 'report', 'sort'].map((step) => `begin words:${step}`));
+    const { trace } = of();
+    const before: readonly [string, string][] = [
+      ['end words:read', 'begin words:count'],
+      ['end words:read', 'begin words:sort'],
+      ['end words:count', 'begin words:report'],
+    ];
+    for (const [first, then] of before) expect(trace.indexOf(first)).toBeLessThan(trace.indexOf(then));
+  });
+
+  it('what can never succeed is tried once, and what needs it is not', () => {
+    expect(of().trace.filter((line) => !line.includes('words:'))).toEqual(['begin refuse']);
+  });
+});
+
+it('Prefect sees skipped steps as skipped, and a failed flow as failed', () => {
+  const [letters, hopeless] =
+    left.prefect?.printed
+      .trim()
+      .split('\n')
+      .slice(-2)
+      .map((line) => JSON.parse(line)) ?? [];
+  expect(letters).toMatchObject({
+    ...{ dag: 'letters', state: 'COMPLETED' },
+    results: {
+      'words:read': { status: 'done', output: { bytes: 36 } },
+      'words:index': { status: 'skipped', reason: 'words:sort was skipped' },
+    },
+  });
+  expect(hopeless).toMatchObject({ dag: 'hopeless', state: 'FAILED' });
+});
+
+it('Airflow imports every DAG, sees skipped steps as skipped, and a failed run as failed', () => {
+  const { printed = '' } = left.airflow ?? {};
+  expect(printed).toContain('No data found'); // of import errors
+  expect(printed.match(/new_state=skipped/g)).toHaveLength(2);
+  expect(printed).toMatch(/DagRun Finished: dag_id=letters.*state=success/);
+  expect(printed).toMatch(/DagRun Finished: dag_id=hopeless.*state=failed/);
+});
