@@ -1,4 +1,5 @@
 import { modelFeed } from '../experiments/model-feed.ts';
+import { createPredictors } from '../experiments/models/predictors.ts';
 import { policies } from '../experiments/policies/index.ts';
 import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
@@ -10,6 +11,7 @@ import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
 import { followModels } from '../registry/follow-models.ts';
 import { createModelStore } from '../registry/model-store.ts';
+import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { createChores, createRewardChore, createShadowChores, runChores } from './chores.ts';
 import { readConsumersConfig } from './config.ts';
@@ -24,6 +26,8 @@ const statementTimeoutMs = 20_000;
 const choreTimeoutMs = 600_000;
 /** Each in a transaction of its own. More than these wait for each other. */
 const shadowsAtOnce = 8;
+/** Nobody waits for what a model in the shadow says. */
+const predictionMs = 10_000;
 
 await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);
@@ -59,6 +63,7 @@ await runMain(async (signal) => {
     maxConnections: 2,
     statementTimeoutMs: choreTimeoutMs,
   });
+  await using onnx = lazyOnnxPool();
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
   void bus.closed.then((error) => {
@@ -67,11 +72,14 @@ await runMain(async (signal) => {
   try {
     const eventStore = createEventStore(database);
     const deadLetterStore = createDeadLetterStore(database);
+    const modelStore = createModelStore(shadowsDatabase);
+    const { readContent } = modelStore;
+    const openPredictor = createPredictors({ readContent, loadOnnx: onnx.load, timeoutMs: predictionMs });
     const models = followModels({
-      store: createModelStore(shadowsDatabase),
+      store: modelStore,
       feed: modelFeed,
       policies,
-      policyOf: (version) => createModelPolicy(version),
+      policyOf: (version) => createModelPolicy(version, openPredictor),
       log,
     });
     const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies: models, log });

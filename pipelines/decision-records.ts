@@ -2,6 +2,7 @@ import { createPopulationReader } from '../experiments/population-store.ts';
 import { profileTables } from '../features/definitions.ts';
 import type { Database } from '../platform/database.ts';
 import { derivedId } from '../platform/ids.ts';
+import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
 import { openDeciders } from './deciders.ts';
 import { readHistories } from './histories.ts';
 import { atDecisions } from './point-in-time.ts';
@@ -118,7 +119,8 @@ async function readWhole(database: Database, decisionId: string, userId: string)
     for (const past of atDecisions(events, profileTables)) {
       if (past.decisionId !== decisionId) continue;
       const { populationId } = past.decision;
-      const decider = await (await openDeciders(database))(past.decision);
+      await using onnx = lazyOnnxPool();
+      const decider = await (await openDeciders(database, onnx))(past.decision);
       const population = await createPopulationReader(database).read(populationId);
       const measurement = populationId === '' ? undefined : await readMeasurement(database, populationId);
       return { past, population, measurement, decider, isTooOld: isTooOld(past.decidedAtMs, completeFromDay) };

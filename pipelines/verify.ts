@@ -1,6 +1,7 @@
 import { createPopulationReader, type PopulationReader } from '../experiments/population-store.ts';
 import { firstDayRead, profileTables } from '../features/definitions.ts';
 import type { Database } from '../platform/database.ts';
+import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
 import { type DeciderOf, openDeciders } from './deciders.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
 import { atDecisions, type PastDecision } from './point-in-time.ts';
@@ -49,7 +50,8 @@ const examplesMax = 10;
 export async function verify(database: Database, { onProgress, ...selection }: VerifyOptions = {}): Promise<Report> {
   const tally = startTally();
   const populations = createPopulationReader(database);
-  const deciderOf = await openDeciders(database);
+  await using onnx = lazyOnnxPool();
+  const deciderOf = await openDeciders(database, onnx);
   for await (const history of readHistories(database, selection)) {
     await verifyPerson(tally, history, { populations, deciderOf });
     onProgress?.(tally.report());

@@ -2,6 +2,7 @@ import { createBanditReader } from '../experiments/bandit-store.ts';
 import { type Choices, type ExperimentSet, suspendUncleared } from '../experiments/experiment.ts';
 import { createExperimentStore, type ExperimentStore } from '../experiments/experiment-store.ts';
 import { modelFeed } from '../experiments/model-feed.ts';
+import { createPredictors } from '../experiments/models/predictors.ts';
 import { policies as builtPolicies } from '../experiments/policies/index.ts';
 import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
@@ -23,6 +24,7 @@ import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
 import { followModels } from '../registry/follow-models.ts';
 import { createModelStore } from '../registry/model-store.ts';
+import { type LazyOnnxPool, noOnnx } from '../registry/onnx/lazy-pool.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import type { ServerConfig } from './config.ts';
 import { createDecisionLog } from './decision-log.ts';
@@ -54,12 +56,17 @@ export interface ServerContextDeps {
   readonly bus: Bus;
   readonly log: Log;
   readonly clock?: Clock;
+  /** Default: none, and models as ONNX decide nothing. */
+  readonly onnx?: Pick<LazyOnnxPool, 'load'>;
 }
+
+/** A Score may take 50 ms in all. */
+const predictionMs = 20;
 
 /** All that the routes need, wired once. Throws a StartupError on an unknown policy or default prompt version. */
 export async function createContext(
   config: Pick<ServerConfig, 'policy' | 'promptVersion' | 'llm' | 'feast'>,
-  { database, peopleDatabase = database, bus, log, clock = systemClock }: ServerContextDeps,
+  { database, peopleDatabase = database, bus, log, clock = systemClock, onnx = noOnnx }: ServerContextDeps,
 ): Promise<ServerContext> {
   const policy = builtPolicies.get(config.policy);
   if (!policy) throw new ConfigError([`DEFAULT_POLICY: must be one of ${[...builtPolicies.keys()].join(', ')}`]);
@@ -72,11 +79,14 @@ export async function createContext(
   const metrics = createMetrics();
   const experimentStore = createExperimentStore(database);
   const rolloutStore = createRolloutStore(database);
+  const modelStore = createModelStore(database);
+  const { readContent } = modelStore;
+  const openPredictor = createPredictors({ readContent, loadOnnx: onnx.load, timeoutMs: predictionMs });
   const models = followModels({
-    store: createModelStore(database),
+    store: modelStore,
     feed: modelFeed,
     policies: builtPolicies,
-    policyOf: (version) => createModelPolicy(version),
+    policyOf: (version) => createModelPolicy(version, openPredictor),
     log,
   });
   const choices = choicesOf(prompts, models);

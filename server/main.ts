@@ -6,6 +6,7 @@ import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain, StartupError, startupStep } from '../platform/run-main.ts';
 import { streams } from '../platform/streams.ts';
+import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
 import { readServerConfig } from './config.ts';
 import { createContext } from './context.ts';
 import { createServer } from './create-server.ts';
@@ -36,10 +37,11 @@ await runMain(async (signal) => {
     statementTimeoutMs,
     plansOnce: true,
   });
+  await using onnx = lazyOnnxPool();
   const bus = await openBus({ url: config.natsUrl, name: 'oo-server', signal, log });
   try {
     await bus.ensureStreams([streams.decisions]);
-    const context = await createContext(config, { database, peopleDatabase, bus, log });
+    const context = await createContext(config, { database, peopleDatabase, bus, log, onnx });
     const { experiments, rollouts, models, bandits } = context;
     const wrong = await rollouts.refresh();
     if (wrong) throw new StartupError(String(wrong));

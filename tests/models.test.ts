@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFeed } from '../experiments/model-feed.ts';
 import { policies } from '../experiments/policies/index.ts';
 import { createModelPolicy } from '../experiments/policies/of-model.ts';
+import type { Predictor } from '../experiments/policies/policy.ts';
 import { random } from '../experiments/policies/random.ts';
 import { vectorNames } from '../features/vector.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
@@ -17,13 +18,18 @@ import { createRolloutStore } from '../registry/rollout-store.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followRollouts } from '../server/follow-rollouts.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
-import { manifestOf, registrationOf } from './_util/models.ts';
+import { logisticRegistration, manifestOf, onnxRegistration, registrationOf } from './_util/models.ts';
 import { takeSteps, wayTo } from './_util/rollouts.ts';
 import { createTestDatabase, type TestDatabase } from './_util/servers.ts';
 
 const weightsOf = (isOverdue: number) => ({
   mean: vectorNames.map((name) => (name === 'is_overdue' ? isOverdue : 0)),
   ...{ noise: 0.5, noiseCount: 20 },
+});
+
+/** Of a model that nobody asks here. */
+const unasked = ({ name }: { readonly name: string }): Predictor => ({
+  ...{ version: name, load: async () => {}, predict: async () => [] },
 });
 
 describe('the registry', () => {
@@ -195,10 +201,28 @@ describe('a model that decides', () => {
     expect(rows.map(({ model_version }) => model_version)).toEqual([version.name, 'reward/2']);
   });
 
+  it.each([
+    ['logistic', 'says of each candidate what its artifact says'],
+    ['onnx', 'says what the library it comes from says'],
+  ] as const)('of kind %s %s, and its decisions replay', { timeout: 60_000 }, async (kind, _) => {
+    const asked = kind === 'onnx' ? onnxRegistration() : logisticRegistration();
+    const version = await createModelStore(loop.database).register(asked);
+    const policy = createModelPolicy(version, unasked);
+    await takeSteps(loop.database, policy, wayTo('active'));
+    await decidesEverywhere(version.policy);
+    const answer = await loop.client.score({ userId: `asked-${kind}`, candidates });
+    expect(answer).toMatchObject({ policy: version.policy, modelVersion: version.name, degradations: [] });
+    expect(new Set(answer.ranked.map(({ score }) => score)).size).toBe(2);
+    await loop.drained();
+    const report = await verify(loop.database, { userIds: [`asked-${kind}`] });
+    expect(report).toMatchObject({ decisions: 1, equal: 1, examples: [] });
+    expect([...report.notReplayed]).toEqual([]);
+  });
+
   it('that this build cannot load decides nothing: the last good one stays', async () => {
     const store = createModelStore(loop.database);
     const models = followModels({
-      ...{ store, feed: modelFeed, policies, policyOf: (version) => createModelPolicy(version), log: silent },
+      ...{ store, feed: modelFeed, policies, policyOf: (version) => createModelPolicy(version, unasked), log: silent },
     });
     const rollouts = followRollouts({
       ...{ store: createRolloutStore(loop.database), policies: models, defaultPolicy: random },

@@ -22,7 +22,7 @@ const doubting: readonly string[] = ['linucb', 'lin-thompson'];
 
 /** A registered version of a model, as far as a policy is made of it. */
 export interface PolicyModel {
-  /** Of the model, as it is logged with decisions. */
+  /** Of model and version, as it is logged with decisions. */
   readonly name: string;
   /** The name of the policy. */
   readonly policy: string;
@@ -42,7 +42,10 @@ const versionMax = 64;
  * The policy that decides by a model: its weights are where a person starts from, to be moved by their own rewards, or it is
  * asked about each candidate. Throws a RangeError where there is no such policy, and says which field is wrong.
  */
-export function createModelPolicy(model: PolicyModel, openPredictor?: (model: PolicyModel) => Predictor): Policy {
+export function createModelPolicy<Model extends PolicyModel>(
+  model: Model,
+  openPredictor?: (model: Model) => Predictor,
+): Policy {
   const { use, weights, explorer } = model.manifest;
   const create = Object.hasOwn(explorers, explorer.name) ? explorers[explorer.name] : undefined;
   if (!create) throw new RangeError(`explorer.name is ${explorer.name}; known: ${explorerNames.join(', ')}`);

@@ -12,6 +12,7 @@ import { type Database, openDatabase } from '../../platform/database.ts';
 import { createLog } from '../../platform/log.ts';
 import { openBus } from '../../platform/nats-bus.ts';
 import { streams } from '../../platform/streams.ts';
+import { lazyOnnxPool } from '../../registry/onnx/lazy-pool.ts';
 import { waitFor } from '../../scripts/demo/wait-for.ts';
 import type { ServerConfig } from '../../server/config.ts';
 import { createContext } from '../../server/context.ts';
@@ -58,10 +59,11 @@ export async function startLoop({ config, databaseUrl: given, consume = true }: 
   stack.defer(() => bus.close());
   await bus.ensureStreams(Object.values(streams));
 
+  const onnx = stack.use(lazyOnnxPool());
   const startReplica: Loop['startReplica'] = async (own = {}) => {
     const context = await createContext(
       { policy: 'egreedy-v2', promptVersion: 'v1', llm: undefined, feast: undefined, ...config, ...own },
-      { database, bus, log: silent },
+      { database, bus, log: silent, onnx },
     );
     const { experiments, rollouts, bandits, metrics } = context;
     const server = createServer({ routes: createRoutes(context), experiments, authKeys: [], log: silent, metrics });

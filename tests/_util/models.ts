@@ -1,4 +1,6 @@
-import { vectorInputs, vectorNames } from '../../features/vector.ts';
+import { readFileSync } from 'node:fs';
+import { writeArtifact } from '../../experiments/models/artifact.ts';
+import { vectorInputs, vectorNames, vectorVersion } from '../../features/vector.ts';
 import type { Manifest } from '../../registry/model.ts';
 import { type Registration, sha256Of } from '../../registry/model-store.ts';
 
@@ -33,4 +35,32 @@ export function registrationOf(changes: Partial<Manifest> = {}, atMs = 1_000): R
     card: { purpose: 'a test' },
     ...{ actor: 'anna', atMs },
   };
+}
+
+const asked = { use: 'prediction', weights: null, explorer: { name: 'square-cb', hyperparameters: {} } } as const;
+
+/** One of our own kinds that is asked about each candidate. */
+export function logisticRegistration(): Registration {
+  const text = writeArtifact({
+    ...{ kind: 'logistic', format: 1, vector_version: vectorVersion, entries: vectorNames, lambda: 1, rows: 10 },
+    ...{ weights: vectorNames.map((_, i) => (i % 3) / 4), reward_version: '2', intercept: -0.25 },
+    ...{ mean_positive: 0.75, mean_other: -0.5, iterations: 5, converged: true },
+  });
+  const artifact = bytes.encode(text);
+  const sha256 = sha256Of(artifact);
+  const content = { sha256, bytes: artifact.length };
+  const { manifest, ...rest } = registrationOf({ ...asked, model: 'chance', kind: 'logistic', artifact: content });
+  return { ...rest, manifest, contents: new Map([[sha256, artifact]]) };
+}
+
+/** A model that scikit-learn made, with its golden batch. */
+export function onnxRegistration(): Registration {
+  const artifact = readFileSync(new URL('../../registry/onnx/fixtures/linear.onnx', import.meta.url));
+  const golden = readFileSync(new URL('../../registry/onnx/fixtures/linear.golden.json', import.meta.url));
+  const contentOf = (content: Uint8Array) => ({ sha256: sha256Of(content), bytes: content.length });
+  const { manifest, ...rest } = registrationOf({
+    ...{ ...asked, model: 'foreign', kind: 'onnx', artifact: contentOf(artifact), goldenBatch: contentOf(golden) },
+    parameters: {},
+  });
+  return { ...rest, manifest, contents: new Map([artifact, golden].map((each) => [sha256Of(each), each])) };
 }
