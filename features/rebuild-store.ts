@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Database } from '../platform/database.ts';
+import { type Database, inTransaction } from '../platform/database.ts';
 import type { ArrayParameter } from '../platform/postgres-arrays.ts';
 import { columnArray, rowAsJson, rowOfJson, wireOf } from './columns.ts';
 import { userHash, waitForErasures } from './erasure-store.ts';
@@ -37,8 +37,14 @@ export async function beginRebuild(
   scope: RebuildScope,
   { restart }: { readonly restart: boolean },
 ): Promise<Rebuild> {
-  const { rows } = await database.query<Rebuild>(
-    `WITH described AS (
+  return inTransaction(database, async (client) => {
+    await client.query('LOCK TABLE rebuilds IN SHARE ROW EXCLUSIVE MODE'); // of two that begin at once, one continues
+    return first((await client.query<Rebuild>(begin(restart), [scopeText(scope.tables), scope.userId])).rows);
+  });
+}
+
+const begin = (restart: boolean): string => `
+    WITH described AS (
       SELECT $1 || CASE WHEN $2::text IS NULL THEN '' ELSE ' of ' || encode(${userHash('$2::text')}, 'hex') END AS scope
       FROM erasure_salt
     ), continued AS (
@@ -49,11 +55,7 @@ export async function beginRebuild(
       RETURNING *
     )
     SELECT ${rebuildColumns} FROM (SELECT * FROM continued UNION ALL SELECT * FROM begun) AS either
-    ORDER BY started_at DESC LIMIT 1`,
-    [scopeText(scope.tables), scope.userId],
-  );
-  return first(rows);
-}
+    ORDER BY started_at DESC LIMIT 1`;
 
 const unfinished = 'SELECT rebuilds.* FROM rebuilds JOIN described USING (scope) WHERE finished_at IS NULL';
 

@@ -5,7 +5,7 @@ import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import type { TipScored } from '../gen/proto/oo/events/v1/decisions_pb.ts';
 import type { Database } from '../platform/database.ts';
-import { followModels } from '../registry/follow-models.ts';
+import { readModels } from '../registry/follow-models.ts';
 import { createModelStore } from '../registry/model-store.ts';
 import { type LazyOnnxPool, noOnnx } from '../registry/onnx/lazy-pool.ts';
 import { type Decider, deciderIn } from './verify-decision.ts';
@@ -34,13 +34,11 @@ export async function readPolicies(
   const ignore = () => {};
   const store = createModelStore(database);
   const openPredictor = createPredictors({ readContent: store.readContent, loadOnnx: onnx.load, timeoutMs });
-  const models = followModels({
+  return readModels({
     store,
     feed: modelFeed,
     policies,
     policyOf: (version) => createModelPolicy(version, openPredictor),
     log: { info: ignore, warn: ignore, error: ignore },
   });
-  await models.refresh();
-  return models.current();
 }

@@ -30,7 +30,8 @@ function storeWith(faster: number) {
   };
   take({});
   take({ to: 'shadow' });
-  take({ to: 'canary', percent: 1, verdict: { ...verdict, criteria: [passed] } });
+  const card = { kind: 'complete', hash: 'c4rd' } as const;
+  take({ to: 'canary', percent: 1, verdict: { ...verdict, criteria: [passed] }, card });
   let left = faster;
   return {
     steps: () => steps,

@@ -72,22 +72,32 @@ interface Row {
   readonly expectedDivergence: string | null;
   readonly overrideReason: string | null;
   readonly causeNumber: number | null;
+  readonly cardHash: string | null;
   readonly verdict: StoredVerdict | null;
 }
 
-const toStep = ({ from, verdict, expectedDivergence, overrideReason, causeNumber, ...row }: Row): RolloutStep => ({
+const toStep = ({
+  from,
+  verdict,
+  expectedDivergence,
+  overrideReason,
+  causeNumber,
+  cardHash,
+  ...row
+}: Row): RolloutStep => ({
   ...row,
   from: from ?? undefined,
   verdict: verdict ?? undefined,
   expectedDivergence: expectedDivergence ?? undefined,
   overrideReason: overrideReason ?? undefined,
   causeNumber: causeNumber ?? undefined,
+  cardHash: cardHash ?? undefined,
 });
 
 const columns = `number::float8, policy, policy_version AS version,
   (extract(epoch FROM created_at) * 1000)::float8 AS "atMs", actor, caller, from_stage AS "from", to_stage AS "to", percent,
   reason, expected_divergence AS "expectedDivergence", override_reason AS "overrideReason",
-  cause_number::float8 AS "causeNumber"`;
+  cause_number::float8 AS "causeNumber", card_hash AS "cardHash"`;
 
 /** Few, as people take them. A verdict has pages, and tells nothing of where a policy stands. */
 const allSteps = `
@@ -102,12 +112,12 @@ const page = `
 /** Of two that go on from the same step, the second waits for the first, and fails since its number is taken. */
 const appendSteps = `
   INSERT INTO rollouts (number, policy, policy_version, created_at, actor, caller, from_stage, to_stage, percent, reason,
-    expected_divergence, override_reason, cause_number, verdict)
+    expected_divergence, override_reason, cause_number, card_hash, verdict)
   SELECT number, policy, version, to_timestamp("atMs" / 1000.0), actor, caller, "from", "to", percent, reason,
-    "expectedDivergence", "overrideReason", "causeNumber", verdict
+    "expectedDivergence", "overrideReason", "causeNumber", "cardHash", verdict
   FROM jsonb_to_recordset($1::jsonb) AS step (number int8, policy text, version text, "atMs" float8, actor text,
     caller text, "from" text, "to" text, percent int2, reason text, "expectedDivergence" text, "overrideReason" text,
-    "causeNumber" int8, verdict jsonb)
+    "causeNumber" int8, "cardHash" text, verdict jsonb)
   WHERE $2::int8 = coalesce((SELECT max(number) FROM rollouts), 0) + 1`;
 
 /** unique_violation */

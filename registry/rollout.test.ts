@@ -34,6 +34,13 @@ const verdict = (
   criteria: [{ criterion: 'reward', status, numbers: { lower: 5 }, limit: -20, sentence: 'No harm.' }],
 });
 
+const complete = { kind: 'complete', hash: 'c4rd' } as const;
+
+const lacking = {
+  kind: 'incomplete',
+  problems: ['a', 'b', 'c', 'd', 'e'].map((field) => ({ field, description: 'is missing' })),
+} as const;
+
 type History = readonly RolloutStep[];
 
 /** A database in which `house` decides. */
@@ -47,7 +54,7 @@ function command(history: History, to: Stage, more: Partial<RolloutCommand> = {}
   const number = standingOf(foldRollouts(history), about)?.number ?? 0;
   return {
     ...{ ...subject, ...by, atMs, to, expectedNumber: history.length },
-    ...(needed && { verdict: verdict('PASS', atMs, subjectName(about), number) }),
+    ...(needed && { verdict: verdict('PASS', atMs, subjectName(about), number), card: complete }),
     ...more,
   };
 }
@@ -101,6 +108,7 @@ describe('the way to people', () => {
     expect(history[3]).toEqual({
       ...{ number: 4, ...subject, ...by, atMs: 6 * 24 * hour, from: 'shadow', to: 'canary', percent: 1 },
       verdict: verdict('PASS', 6 * 24 * hour),
+      cardHash: 'c4rd',
     });
     expect(history[9]).toMatchObject({ ...by, atMs: history[8]?.atMs, causeNumber: 9 });
     expect(standing(history)).toEqual({
@@ -189,6 +197,46 @@ describe('whoever was active', () => {
 });
 
 /** Written out, to be compared with the code: from each place, where it can go, and whether that needs a verdict. */
+describe('a model card', () => {
+  it('is asked for by each step towards more people, and by no other', () => {
+    for (const [from, to] of whole.slice(1).map((place, i) => [whole[i] ?? 'registered', place] as const)) {
+      const asked = stepTo(until(from), to, { card: undefined });
+      expect(refusal(until(from), asked), to).toBe(to === 'shadow' ? 'appended' : 'CARD_MISSING');
+    }
+    const canary = until('canary 25');
+    for (const place of ['canary 5', 'rolled_back'] as const) {
+      const back = run(canary, stepTo(canary, place, { card: undefined, verdict: undefined }));
+      expect(back.at(-1)).toMatchObject({ to: place.split(' ')[0] });
+      expect(back.at(-1)?.cardHash).toBeUndefined();
+    }
+  });
+
+  it('stays with the step by its hash, where the step needed it', () => {
+    expect(until('active').map(({ cardHash }) => cardHash)).toEqual([
+      ...[undefined, undefined, undefined],
+      ...Array(6).fill('c4rd'),
+      undefined, // whoever retires for it
+    ]);
+    const fewer = run(until('canary 5'), stepTo(until('canary 5'), 'canary 1', { verdict: undefined }));
+    expect(fewer.at(-1)?.cardHash).toBeUndefined();
+  });
+
+  it('that lacks something is refused with what it lacks and what to do', () => {
+    const inShadow = until('shadow');
+    const messageOf = (card: RolloutCommand['card']) => {
+      const moved = moveRollout(foldRollouts(inShadow), stepTo(inShadow, 'canary 1', { card }), rules);
+      return moved.kind === 'refused' ? moved.refusal.message : '';
+    };
+    expect(messageOf(undefined)).toBe('it has no model card: make one before it serves anyone');
+    expect(messageOf(lacking)).toBe(
+      'its model card is not complete, so make another one: a is missing; b is missing; c is missing; and 2 more',
+    );
+    expect(messageOf({ ...lacking, problems: lacking.problems.slice(0, 1) })).toMatch(
+      /make another one: a is missing$/,
+    );
+  });
+});
+
 const edges: Readonly<Record<string, Readonly<Record<string, 'free' | 'verdict'>>>> = {
   nothing: { registered: 'free' },
   registered: { shadow: 'free', retired: 'free' },
@@ -248,6 +296,25 @@ describe('a step is refused', () => {
       'SHADOW_TOO_SHORT',
     ],
     ['at no time', inShadow, stepTo(inShadow, 'canary 1', { atMs: Number.NaN }), 'SHADOW_TOO_SHORT'],
+    ['without a model card', inShadow, stepTo(inShadow, 'canary 1', { card: undefined }), 'CARD_MISSING'],
+    [
+      'with a model card that lacks something',
+      inShadow,
+      stepTo(inShadow, 'canary 1', { card: lacking }),
+      'CARD_INCOMPLETE',
+    ],
+    [
+      'without a model card, and against the gate: of the card first',
+      inShadow,
+      stepTo(inShadow, 'canary 1', { card: undefined, verdict: verdict('FAIL', atMs) }),
+      'CARD_MISSING',
+    ],
+    ...[undefined, lacking].map((card): [string, History, RolloutCommand, string] => [
+      `${card ? 'with a card that lacks something' : 'without a model card'}, also as an override`,
+      inShadow,
+      stepTo(inShadow, 'canary 1', { card, verdict: verdict('FAIL', atMs), overrideReason: 'the board asked' }),
+      card ? 'CARD_INCOMPLETE' : 'CARD_MISSING',
+    ]),
     [
       'with the verdict about another',
       inShadow,

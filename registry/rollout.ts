@@ -5,6 +5,8 @@
 //                   ↑        └──────────┴─ rolled_back
 //                   └───────────────────────────┘
 
+import type { FieldViolation } from '../platform/errors.ts';
+
 export type Stage = 'registered' | 'shadow' | 'canary' | 'active' | 'rolled_back' | 'retired';
 
 /** The per cent of people that a canary serves, in the order of its steps. */
@@ -50,6 +52,8 @@ export interface RolloutStep extends Subject {
   readonly expectedDivergence?: string | undefined;
   /** Of every step towards more people. */
   readonly verdict?: StoredVerdict | undefined;
+  /** Of every step towards more people: the card that people could read then. */
+  readonly cardHash?: string | undefined;
   /** Why it went on although the verdict was not PASS. */
   readonly overrideReason?: string | undefined;
   /** The step of another policy that brought this one with it: one becomes active, and the other retires. */
@@ -90,9 +94,16 @@ export interface RolloutCommand
   readonly percent?: number | undefined;
   /** The number of the last step that whoever asks has seen. Undefined: whichever it is. */
   readonly expectedNumber: number | undefined;
+  /** What is known of its card. Undefined: it has none, or no step towards more people is asked for. */
+  readonly card?: CardState | undefined;
   /** What can come back in the place of one that is rolled back: what servers have. Default: everything. */
   readonly canServe?: ((subject: Subject) => boolean) | undefined;
 }
+
+/** What a card says of itself. Nothing here depends on what is on it. */
+export type CardState =
+  | { readonly kind: 'complete'; readonly hash: string }
+  | { readonly kind: 'incomplete'; readonly problems: readonly FieldViolation[] };
 
 export interface RolloutRules {
   /** How long it must be in the shadow, at least, before it serves anyone. Nothing overrides this. */
@@ -113,6 +124,8 @@ export type RefusalReason =
   | 'ANOTHER_CANARY'
   | 'NOTHING_BEFORE'
   | 'SHADOW_TOO_SHORT'
+  | 'CARD_MISSING'
+  | 'CARD_INCOMPLETE'
   | 'VERDICT_MISSING'
   | 'VERDICT_OF_ANOTHER'
   | 'VERDICT_TOO_OLD'
@@ -123,6 +136,8 @@ export type RefusalReason =
 export interface Refusal {
   readonly reason: RefusalReason;
   readonly message: string;
+  /** Of a card: all that it lacks, by field. */
+  readonly problems?: readonly FieldViolation[];
 }
 
 export type Transition =
@@ -211,11 +226,13 @@ export function moveRollout(
   const refusal = refusalOf(rollouts, standing, command, rules);
   if (refusal) return { kind: 'refused', refusal };
   const { policy, version, atMs, actor, caller, to, reason, verdict, overrideReason, expectedDivergence } = command;
+  const { card } = command;
   const number = rollouts.number + 1;
   const step: RolloutStep = {
     ...{ number, policy, version, atMs, actor, caller, from: standing?.stage, to, reason },
     percent: to === 'canary' ? (command.percent ?? 0) : to === 'active' ? 100 : 0,
     ...{ verdict, overrideReason, expectedDivergence },
+    ...(card?.kind === 'complete' && kindOf(standing, command) === 'up' && { cardHash: card.hash }),
   };
   const brought = broughtAlong(rollouts, standing, command);
   return { kind: 'appended', steps: brought ? [step, { ...brought, ...follows(step) }] : [step] };
@@ -282,7 +299,7 @@ function refusalOf(
       'SHADOW_TOO_SHORT',
       `it must be in the shadow for ${rules.minShadowMs / hourMs} hours before it serves anyone`,
     );
-  if (standing && kind === 'up') return refusedByVerdict(standing, command, rules);
+  if (standing && kind === 'up') return refusedByCard(command) ?? refusedByVerdict(standing, command, rules);
   return overrideReason === undefined
     ? undefined
     : refuse('OVERRIDE_WITHOUT_NEED', 'this step needs no verdict, so there is nothing to override');
@@ -316,6 +333,19 @@ function kindOf(standing: Standing | undefined, { to, percent: asked }: RolloutC
     case 'retired':
       return to === 'shadow' ? 'free' : 'illegal';
   }
+}
+
+const problemsSaid = 3;
+
+/** No override lifts this: whoever answers for a step must be able to read what it brings to people. */
+function refusedByCard({ card }: RolloutCommand): Refusal | undefined {
+  if (!card) return refuse('CARD_MISSING', 'it has no model card: make one before it serves anyone');
+  if (card.kind === 'complete') return undefined;
+  const said = card.problems.slice(0, problemsSaid).map(({ field, description }) => `${field} ${description}`);
+  const more = card.problems.length - said.length;
+  const rest = more > 0 ? `; and ${more} more` : '';
+  const message = `its model card is not complete, so make another one: ${said.join('; ')}${rest}`;
+  return { ...refuse('CARD_INCOMPLETE', message), problems: card.problems };
 }
 
 function refusedByVerdict(standing: Standing, command: RolloutCommand, rules: RolloutRules): Refusal | undefined {

@@ -116,10 +116,16 @@ describe('what comes next', () => {
   it.each([
     [standing(UNSPECIFIED), 'next: registered'],
     [standing(REGISTERED), 'next: shadow'],
-    [standing(SHADOW), 'next: canary 1 %, if the gate says PASS'],
-    [standing(SHADOW, { since: hour }), 'next: canary 1 %, from 2026-11-24 11:00 UTC on, if the gate says PASS'],
-    [standing(CANARY, { percent: 25, since: hour }), 'next: canary 50 %, if the gate says PASS'],
-    [standing(CANARY, { percent: 50 }), 'next: active, if the gate says PASS'],
+    [standing(SHADOW), 'next: canary 1 %, with a complete model card, if the gate says PASS'],
+    [
+      standing(SHADOW, { since: hour }),
+      'next: canary 1 %, from 2026-11-24 11:00 UTC on, with a complete model card, if the gate says PASS',
+    ],
+    [
+      standing(CANARY, { percent: 25, since: hour }),
+      'next: canary 50 %, with a complete model card, if the gate says PASS',
+    ],
+    [standing(CANARY, { percent: 50 }), 'next: active, with a complete model card, if the gate says PASS'],
     [standing(ACTIVE), 'next: nothing; it stays until another policy takes its place'],
     [standing(ROLLED_BACK), 'next: shadow, and the whole way again'],
     [standing(RETIRED), 'next: shadow, and the whole way again'],

@@ -97,7 +97,7 @@ export function nextWords(policy: Pick<PolicyStanding, 'stage' | 'trafficPercent
   if (!isTowardsPeople(next)) return `next: ${name}${isAgain ? ', and the whole way again' : ''}`;
   const readyMs = policy.since ? timestampMs(policy.since) + rolloutRules.minShadowMs : 0;
   const isTooEarly = stage === RolloutStage.SHADOW && readyMs > nowMs;
-  return `next: ${name}, ${isTooEarly ? `from ${nextMinute(readyMs)} on, ` : ''}if the gate says PASS`;
+  return `next: ${name}, ${isTooEarly ? `from ${nextMinute(readyMs)} on, ` : ''}with a complete model card, if the gate says PASS`;
 }
 
 function printVerdict(policy: PolicyStanding, { status, criteria, limitsVersion }: GateVerdict, nowMs: number): void {

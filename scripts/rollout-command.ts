@@ -112,7 +112,8 @@ function readPercent(text: string | undefined): number | undefined {
   return found;
 }
 
-function readUrl(text = 'http://127.0.0.1:8080'): string {
+/** Throws an Error in words where it is none. */
+export function readUrl(text = 'http://127.0.0.1:8080'): string {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error('--url must be like http://127.0.0.1:8080');
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');

@@ -56,6 +56,16 @@ describe('a refusal', () => {
       ' It came there 1 hour ago, so try again from 2026-11-24 11:00 UTC on. Nothing lifts this, no override either.',
     ],
     ['SHADOW_TOO_SHORT', refusedAs('advance'), ' Nothing lifts this, no override either.'],
+    [
+      'CARD_MISSING',
+      refusedAs('advance'),
+      ' npm run model -- show p says all that is wrong, npm run card -- make p makes',
+    ],
+    [
+      'CARD_INCOMPLETE',
+      refusedAs('advance'),
+      ' npm run model -- show p says all that is wrong, npm run card -- make p',
+    ],
     ['VERDICT_MISSING', refusedAs('advance'), ` ${asks} Not even an override goes on without having read a verdict.`],
     ['VERDICT_OF_ANOTHER', refusedAs('advance'), ` ${asks}`],
     ['VERDICT_TOO_OLD', refusedAs('advance', standing(SHADOW)), ` ${asks}`],

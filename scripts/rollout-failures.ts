@@ -106,6 +106,8 @@ const hints: Readonly<Record<RefusalReason, Hint | undefined>> = {
     const readyMs = sinceMs + rolloutRules.minShadowMs;
     return `It came there ${ago(Math.max(0, nowMs - sinceMs))} ago, so try again from ${nextMinute(readyMs)} on. ${always}`;
   },
+  CARD_MISSING: cardHint,
+  CARD_INCOMPLETE: cardHint,
   VERDICT_MISSING: () => `${asksAgain} Not even an override goes on without having read a verdict.`,
   VERDICT_OF_ANOTHER: () => asksAgain,
   VERDICT_TOO_OLD: ({ standing }) =>
@@ -115,6 +117,11 @@ const hints: Readonly<Record<RefusalReason, Hint | undefined>> = {
   OVERRIDE_WITHOUT_NEED: () => 'Try again without --override.',
   DIVERGENCE_WITHOUT_NEED: () => 'Try again without --diverges.',
 };
+
+function cardHint({ command: { policy } }: Refused): string {
+  const name = clean(policy);
+  return `npm run model -- show ${name} says all that is wrong, npm run card -- make ${name} makes one. Nothing lifts this, no override either.`;
+}
 
 function isOfStageBefore(standing: PolicyStanding | undefined): boolean {
   return standing?.verdict !== undefined && standing.verdict.step < standing.number;

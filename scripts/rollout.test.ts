@@ -8,9 +8,12 @@ import { stripVTControlCharacters } from 'node:util';
 import { type ConnectRouter, createClient, createRouterTransport, type Interceptor } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { gateLimits } from '../experiments/gate.ts';
 import { AdminService } from '../gen/proto/oo/admin/v1/admin_pb.ts';
 import { unauthenticated, unavailable } from '../platform/errors.ts';
 import { unchanging } from '../platform/follow.ts';
+import { policyHash } from '../registry/card.ts';
+import type { FoundCard } from '../registry/card-store.ts';
 import { firstStep, foldRollouts, type RolloutStep, type StoredVerdict, standingOf } from '../registry/rollout.ts';
 import type { RolloutStore } from '../registry/rollout-store.ts';
 import { createErrorMapper, createErrorsInterceptor } from '../server/interceptors/errors.ts';
@@ -19,18 +22,21 @@ import { createAdvanceRollout } from '../server/routes/admin/advance-rollout.ts'
 import { createListPolicies } from '../server/routes/admin/list-policies.ts';
 import { createListRollouts } from '../server/routes/admin/list-rollouts.ts';
 import { createRollBack } from '../server/routes/admin/roll-back.ts';
+import { policyCardOf } from '../tests/_util/cards.ts';
 import { readRolloutCommand } from './rollout-command.ts';
 import { explainFailure } from './rollout-failures.ts';
 import { runRollout } from './rollout-run.ts';
 
 const script = fileURLToPath(new URL('./rollout.ts', import.meta.url));
 const dayMs = 86_400_000;
+const newest = { policy: 'new', version: '1' };
 const by = ['--by', 'ana', '--why', 'a try'] as const;
 
 let steps: RolloutStep[] = [];
 let verdicts: StoredVerdict[] = [];
 let nowMs = 0;
 let fault: (() => never) | undefined;
+let card: FoundCard['card'];
 let keys: (string | null)[] = [];
 let url = '';
 
@@ -53,6 +59,8 @@ const store: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append' | 'list'
 
 const deps = {
   ...{ rolloutStore: store, rollouts: { refresh: async () => undefined }, clock: () => nowMs, log: { info: () => {} } },
+  cardStore: { read: async () => [{ card, of: { hash: policyHash(newest), manifest: undefined } }] },
+  cardRules: gateLimits,
   policies: unchanging(new Map(['old', 'new'].map((name) => [name, { name, version: '1' }]))),
 };
 
@@ -86,7 +94,7 @@ beforeEach(() => {
   nowMs = Date.now() - 30 * dayMs;
   const first = { atMs: nowMs, actor: 'DEFAULT_POLICY', caller: '', reason: 'the first policy of this database' };
   steps = [firstStep({ policy: 'old', version: '1' }, first)];
-  [verdicts, keys, fault] = [[], [], undefined];
+  [verdicts, keys, fault, card] = [[], [], undefined, policyCardOf(newest)];
 });
 
 interface Run {
@@ -176,6 +184,25 @@ describe('npm run rollout', () => {
     ])
       expect(stdout).toContain(text);
     expect((await run([])).stdout).toContain('canary 1 % (!)');
+  });
+
+  it('lets nobody on without a card on which nothing is missing, whatever else is said', async () => {
+    await advance();
+    await advance();
+    nowMs += dayMs;
+    judged('FAIL');
+    card = undefined;
+    const missing = await advance('--override', 'we learn');
+    expect(missing.stderr).toMatch(
+      /^Nothing was done with new: it has no model card: make one before it serves anyone\. npm run model -- show new /,
+    );
+    card = { ...policyCardOf(newest), log: null };
+    const { stderr } = await advance('--override', 'we learn');
+    expect(stderr).toContain(
+      'its model card is not complete, so make another one: log is missing: nobody looked at what',
+    );
+    expect(stderr).toContain('npm run card -- make new makes one. Nothing lifts this, no override either.');
+    expect(steps).toHaveLength(3);
   });
 
   it('explains that nobody leaves the shadow within a day', async () => {

@@ -1,6 +1,7 @@
 import { createBanditReader } from '../experiments/bandit-store.ts';
 import { type Choices, type ExperimentSet, suspendUncleared } from '../experiments/experiment.ts';
 import { createExperimentStore, type ExperimentStore } from '../experiments/experiment-store.ts';
+import { gateLimits } from '../experiments/gate.ts';
 import { modelFeed } from '../experiments/model-feed.ts';
 import { createPredictors } from '../experiments/models/predictors.ts';
 import { policies as builtPolicies } from '../experiments/policies/index.ts';
@@ -22,6 +23,7 @@ import type { Followed } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import { startupStep } from '../platform/run-main.ts';
+import { createCardStore } from '../registry/card-store.ts';
 import { followModels } from '../registry/follow-models.ts';
 import { createModelStore } from '../registry/model-store.ts';
 import { type LazyOnnxPool, noOnnx } from '../registry/onnx/lazy-pool.ts';
@@ -116,6 +118,9 @@ export async function createContext(
     erasureStore: createErasureStore(database),
     experimentStore,
     rolloutStore,
+    modelStore,
+    cardStore: createCardStore(database),
+    cardRules: gateLimits,
     policies: models,
     choices,
     rollouts,

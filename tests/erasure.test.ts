@@ -209,6 +209,7 @@ describe('the tables', () => {
     'models',
     'pipeline_runs',
     'pipeline_steps',
+    'policy_cards',
     'policy_population',
     'population',
     'rebuilds',

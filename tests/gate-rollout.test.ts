@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { judgePolicies } from '../consumers/judge-policies.ts';
 import { canaryExperiment } from '../experiments/canary.ts';
 import { noExperiments } from '../experiments/experiment.ts';
+import { gateLimits } from '../experiments/gate.ts';
 import { egreedyV2 } from '../experiments/policies/egreedy-v2.ts';
 import { createEpsilonGreedy } from '../experiments/policies/epsilon-greedy.ts';
 import { policies as ours } from '../experiments/policies/index.ts';
@@ -26,14 +27,17 @@ import { openDatabase } from '../platform/database.ts';
 import { DomainError } from '../platform/errors.ts';
 import { unchanging } from '../platform/follow.ts';
 import { newId } from '../platform/ids.ts';
+import { createCardStore } from '../registry/card-store.ts';
 import { firstStep, foldRollouts, servingOf, standingOf } from '../registry/rollout.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
 import { waitFor } from '../scripts/demo/wait-for.ts';
+import { gatherCard } from '../scripts/gather-card.ts';
 import { toLoggedExperiments } from '../server/logged-experiments.ts';
 import { createAdvanceRollout } from '../server/routes/admin/advance-rollout.ts';
 import type { Payload } from './_util/arbitraries.ts';
 import { decided, decisionBy } from './_util/decisions.ts';
 import { silent } from './_util/loop.ts';
+import { putCards } from './_util/rollouts.ts';
 import { createTestDatabase } from './_util/servers.ts';
 import { storePatiently } from './_util/tables.ts';
 
@@ -60,7 +64,7 @@ async function startWorld(active: Policy) {
   await store.append([firstStep({ policy: active.name, version: active.version }, { ...by, atMs: nowMs })]);
   const advance = createAdvanceRollout({
     ...{ rolloutStore: store, policies: unchanging(policies), clock: () => nowMs, log: silent },
-    rollouts: { refresh: async () => undefined },
+    ...{ rollouts: { refresh: async () => undefined }, cardStore: createCardStore(database), cardRules: gateLimits },
   });
   const rollouts = async () => foldRollouts((await store.readSteps(0)) ?? []);
   const events = createEventStore(database);
@@ -131,6 +135,12 @@ async function startWorld(active: Policy) {
         60_000,
       );
     },
+    /** Makes a card of a policy from what the log says by now, and keeps it. */
+    async card(policy: Policy) {
+      const { subject, card, problems } = await gatherCard(database, policy.name, { owner: 'test' }, nowMs);
+      await createCardStore(database).put({ subject, card, actor: 'test', atMs: nowMs });
+      return { card, fields: problems.map(({ field }) => field) };
+    },
     async judge(freshMs = 0) {
       const verdicts = await judgePolicies({ database, policies: unchanging(policies), freshMs }, nowMs);
       return verdicts[0];
@@ -192,6 +202,7 @@ describe('a policy that is worse', () => {
     const verdict = await world.judge();
     expect(verdict).toMatchObject({ status: 'FAIL' });
     expect(statuses(verdict)).toMatchObject({ shadow_decisions: 'PASS', reward: 'FAIL', sample_ratio: 'PASS' });
+    expect(await world.card(random)).toMatchObject({ fields: [] }); // it says how much worse
     expect(await refusalOf(world.step(random, RolloutStage.CANARY, toCanary))).toBe('VERDICT_BLOCKS');
     expect(servingOf(await world.rollouts())).toMatchObject({ active: { policy: 'egreedy-v2' }, canary: undefined });
   });
@@ -210,6 +221,9 @@ describe('a policy of which too little is known', () => {
     expect(await world.judge(1)).toBeUndefined(); // it was, just now
     expect(verdict).toMatchObject({ status: 'INSUFFICIENT' });
     expect(Object.values(statuses(verdict))).not.toContain('FAIL');
+    expect((await world.card(egreedyV2)).fields).toContain('log.fairness.activity');
+    expect(await refusalOf(world.step(egreedyV2, RolloutStage.CANARY, toCanary))).toBe('CARD_INCOMPLETE');
+    await putCards(world.database, [egreedyV2]);
     expect(await refusalOf(world.step(egreedyV2, RolloutStage.CANARY, toCanary))).toBe('VERDICT_BLOCKS');
   });
 });
@@ -237,6 +251,12 @@ describe('a policy that is better', () => {
     ] as const;
     for (const [trafficPercent, people] of shares) {
       const verdict = await world.judge();
+      const { card, fields } = await world.card(egreedyV2);
+      expect(fields).toEqual([]);
+      expect(card.log).toMatchObject({
+        source: trafficPercent === 1 ? 'shadow' : 'canary',
+        against: 'timid 2;lambda=20;kappa=10;epsilon=0.9',
+      });
       expect(verdict?.criteria.filter(({ status }) => status !== 'PASS')).toEqual([]);
       await world.step(egreedyV2, RolloutStage.CANARY, { trafficPercent });
       expect(await refusalOf(world.step(egreedyV2, RolloutStage.ACTIVE))).not.toBe('taken');
@@ -253,6 +273,7 @@ describe('a policy that is better', () => {
 describe('a canary that harms people', () => {
   it('is taken away from them by the gate itself, which says why', { timeout: 120_000 }, async () => {
     await using world = await startWorld(egreedyV2);
+    await putCards(world.database, [random]);
     world.pass(1);
     await world.step(random, RolloutStage.REGISTERED);
     await world.step(random, RolloutStage.SHADOW);

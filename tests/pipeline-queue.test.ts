@@ -152,7 +152,12 @@ describe('a schedule', () => {
 
   it('of each DAG is one that can be due', () => {
     const boss = new PgBoss(testDatabase.url);
-    for (const { schedule } of createDags({ deltas: () => [], keepMonths: 2 })) {
+    for (const { schedule } of createDags({
+      deltas: () => [],
+      judge: async () => [],
+      owner: 'somebody',
+      keepMonths: 2,
+    })) {
       if (schedule) expect(boss.previewSchedule(schedule, { count: 2 })).toHaveLength(2);
     }
   });

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensurePartitions } from '../features/partitions-store.ts';
 import { type Artifacts, openArtifacts } from '../pipelines/artifacts.ts';
-import { type Dag, defineDag, type Json, type RunStep, Skipped } from '../pipelines/dag.ts';
+import { type Dag, dagOf, defineDag, type Json, type RunStep, Skipped } from '../pipelines/dag.ts';
 import { createDags } from '../pipelines/dags/index.ts';
 import { performStep, type StepDeps } from '../pipelines/perform-step.ts';
 import { type RunEvent, runDag } from '../pipelines/run-dag.ts';
@@ -464,8 +464,11 @@ describe('npm run step', () => {
 });
 
 describe('the DAGs of this project', () => {
+  const dagNamed = (id: string, keepMonths: number | undefined) =>
+    dagOf(createDags({ deltas: () => [], judge: async () => [], owner: 'somebody', keepMonths }), id);
+
   it('backfill and retention run, again and again', async () => {
-    const dags = createDags({ deltas: () => [], keepMonths: 2 });
+    const dags = [dagNamed('backfill', 2), dagNamed('retention', 2)];
     for (const id of [`${runId}-1`, `${runId}-1`, `${runId}-2`]) {
       for (const dag of dags) {
         const { outcomes } = await runDag(deps(), dag, await open(dag, id), { workers: 2 });
@@ -476,9 +479,7 @@ describe('the DAGs of this project', () => {
 
   it('retention drops what is old as of the run, and nothing where all is to be kept', async () => {
     await ensurePartitions(database, Date.parse('2026-01-15T00:00:00Z'));
-    const [, keeping] = createDags({ deltas: () => [], keepMonths: undefined });
-    const [, dropping] = createDags({ deltas: () => [], keepMonths: 6 });
-    if (!keeping || !dropping) throw new Error('no DAG');
+    const [keeping, dropping] = [dagNamed('retention', undefined), dagNamed('retention', 6)];
     const outcomeOf = async (dag: Dag, instant: string) => {
       const run = await openRun(database, dag.id, `${runId}-${instant}`, instant);
       return performStep(deps(), dag, 'events:drop', run);

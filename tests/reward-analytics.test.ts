@@ -475,7 +475,7 @@ describe('npm run rewards', () => {
   });
 
   it.each([
-    [['--by', 'weather'], /There is no dimension weather; choose from day, policy, model/],
+    [['--by', 'weather'], /--by must be one of day, policy, model/],
     [['--days', '0'], /--days must be a whole number from 1 to 366\nUsage/],
     [['--days', '367'], /--days must be/],
     [['--days', 'ten'], /--days must be/],

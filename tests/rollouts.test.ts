@@ -22,7 +22,7 @@ import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followRollouts } from '../server/follow-rollouts.ts';
 import { failureOf } from './_util/failure-of.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
-import { takeSteps, wayTo } from './_util/rollouts.ts';
+import { putCards, takeSteps, wayTo } from './_util/rollouts.ts';
 import { createTestDatabase } from './_util/servers.ts';
 
 const candidates = ['a', 'b', 'c'].map((id) => ({ id, kind: TipKind.ADVICE, source: TipSource.LLM }));
@@ -38,6 +38,7 @@ async function startTwo() {
   const replica = await loop.startReplica();
   const store = createRolloutStore(loop.database);
   await waitFor('the first step', async () => (await store.readSteps(0)) !== undefined);
+  await putCards(loop.database, [...policies.values()]);
   const operator = adminOf(loop.baseUrl);
   const lastNumber = async () => (await operator.listPolicies({})).lastNumber;
   return {

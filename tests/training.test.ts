@@ -52,9 +52,16 @@ const reacted = (
   });
 
 /** By the database's clock, which says when an event was stored. */
-async function now(): Promise<number> {
+async function clock(): Promise<number> {
   const { rows } = await loop.database.query<{ now: Date }>('SELECT clock_timestamp() AS now');
-  return Math.ceil(rows[0]?.now.getTime() ?? 0) + 1;
+  return rows[0]?.now.getTime() ?? 0;
+}
+
+/** An instant after everything that was stored so far, and before now. */
+async function now(): Promise<number> {
+  const instant = Math.ceil(await clock()) + 1;
+  await waitFor('time to pass', async () => (await clock()) > instant);
+  return instant;
 }
 
 let files = 0;
@@ -81,7 +88,6 @@ describe('a training set as of an instant', () => {
     }
     await loop.drained();
     const asOfMs = await now();
-    await waitFor('time to pass', async () => (await now()) > asOfMs);
     const before = await written(asOfMs);
     expect(before.rows).toBe(8);
 

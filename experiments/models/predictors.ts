@@ -95,6 +95,7 @@ export function onnxFileOf(
 
 /** The numbers that a model reads of a vector, in its order. */
 function rowsOf(names: readonly string[]): (vector: Vector) => readonly number[] {
-  const places = names.map((name) => vectorNames.findIndex((each) => each === name));
+  const entries: readonly string[] = vectorNames;
+  const places = names.map((name) => entries.indexOf(name));
   return (vector) => places.map((place) => (vector[place] ?? 0) * unit);
 }

@@ -75,7 +75,7 @@ describe('the policy of a model', () => {
     [
       'an explorer that is unknown',
       { explorer: { name: 'toString', hyperparameters: {} } },
-      'explorer.name is toString',
+      'there is no explorer toString',
     ],
     [
       'a hyperparameter that is unknown',
@@ -91,7 +91,7 @@ describe('the policy of a model', () => {
     [
       'predictions for who needs doubt',
       { ...asking, explorer: { name: 'linucb', hyperparameters: {} } },
-      'needs weights',
+      'linucb needs weights',
     ],
     ['a prior without weights', { weights: null }, 'weights must be there'],
   ])('is refused with %s', (_, changes, problem) => {

@@ -40,7 +40,7 @@ const versionMax = 64;
 
 /**
  * The policy that decides by a model: its weights are where a person starts from, to be moved by their own rewards, or it is
- * asked about each candidate. Throws a RangeError where there is no such policy, and says which field is wrong.
+ * asked about each candidate. Throws a RangeError where there is no such policy.
  */
 export function createModelPolicy<Model extends PolicyModel>(
   model: Model,
@@ -48,15 +48,15 @@ export function createModelPolicy<Model extends PolicyModel>(
 ): Policy {
   const { use, weights, explorer } = model.manifest;
   const create = Object.hasOwn(explorers, explorer.name) ? explorers[explorer.name] : undefined;
-  if (!create) throw new RangeError(`explorer.name is ${explorer.name}; known: ${explorerNames.join(', ')}`);
+  if (!create) throw new RangeError(`there is no explorer ${explorer.name}; known: ${explorerNames.join(', ')}`);
   const base = create(explorer.hyperparameters);
   const version = `${model.hash.slice(0, hashDigits)};${base.version}`;
   if (version.length > versionMax)
-    throw new RangeError(`explorer.hyperparameters make a version of more than ${versionMax} characters: ${version}`);
+    throw new RangeError(`its version has more than ${versionMax} characters: ${version}`);
 
   if (use === 'prediction') {
     if (doubting.includes(explorer.name))
-      throw new RangeError(`explorer.name is ${explorer.name}, which needs weights and their doubt: use must be prior`);
+      throw new RangeError(`${explorer.name} needs weights and how far to doubt them: use must be prior`);
     if (!openPredictor) throw new RangeError('use is prediction, and there is nothing here that runs models');
     return { ...base, name: model.policy, version, learning: undefined, predictor: openPredictor(model) };
   }

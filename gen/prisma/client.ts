@@ -167,6 +167,12 @@ export type RolloutStep = Prisma.RolloutStepModel
  */
 export type GateVerdict = Prisma.GateVerdictModel
 /**
+ * Model PolicyCard
+ * Model cards that were made of policies: of those of the build, which are registered nowhere, and in the place of the one
+ * that a model was registered with. The newest counts. Only added to: a trigger refuses everything else.
+ */
+export type PolicyCard = Prisma.PolicyCardModel
+/**
  * Model Model
  * A line of models under one name.
  */

@@ -1,17 +1,27 @@
-import type { Delta } from '../../features/tables.ts';
-import type { Envelope } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Dag } from '../dag.ts';
-import { backfill } from './backfill.ts';
+import { backfill, type Deltas } from './backfill.ts';
+import { type JudgePolicies, promote } from './promote.ts';
 import { retention } from './retention.ts';
+import { trainDag } from './train.ts';
 
 export interface DagsDeps {
   /** All that an event adds to the tables: the function with which the consumers add it. */
-  readonly deltas: (event: Envelope) => readonly Delta[];
+  readonly deltas: Deltas;
+  /** As the consumers do. */
+  readonly judge: JudgePolicies;
   /** Months of events to keep beside the current one. Undefined: all. */
   readonly keepMonths: number | undefined;
+  /** Who answers for models. */
+  readonly owner: string;
 }
 
 /** Every DAG there is. What they are made of changes none of their names. */
-export function createDags({ deltas, keepMonths }: DagsDeps): readonly Dag[] {
-  return [backfill(deltas), retention(keepMonths)];
+export function createDags({ deltas, judge, keepMonths, owner }: DagsDeps): readonly Dag[] {
+  return [
+    backfill(deltas),
+    trainDag(deltas, { id: 'train', kind: 'linear', model: 'reward', owner }),
+    trainDag(deltas, { id: 'train-logistic', kind: 'logistic', model: 'reward-logistic', owner }),
+    promote(judge),
+    retention(keepMonths),
+  ];
 }

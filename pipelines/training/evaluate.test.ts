@@ -8,6 +8,7 @@ import { type LinearArtifact, predictReward, readArtifact } from '../../experime
 import { estimate } from '../../experiments/policies/policy.ts';
 import { priorOf } from '../../experiments/policies/prior.ts';
 import { vectorNames } from '../../features/vector.ts';
+import type { Evaluation as CardEvaluation } from '../../registry/card.ts';
 import { examplesOf, heldOutOf, quietWorld, type World } from '../../tests/_util/training-examples.ts';
 import type { TrainingExample } from '../training-set.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
@@ -343,4 +344,9 @@ describe('an area under the curve', () => {
       }),
     );
   });
+});
+
+it('makes what a model card holds', () => {
+  const fits = (made: Evaluation): CardEvaluation => made; // to compile is the test
+  expect(fits).toBeTypeOf('function');
 });

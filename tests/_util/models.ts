@@ -37,6 +37,20 @@ export function registrationOf(changes: Partial<Manifest> = {}, atMs = 1_000): R
   };
 }
 
+/** One whose artifact says what its manifest says. */
+export function linearRegistration(): Registration {
+  const mean = vectorNames.map((_, i) => (i % 5) / 8);
+  const text = writeArtifact({
+    ...{ kind: 'linear', format: 1, vector_version: vectorVersion, entries: vectorNames, lambda: 1, rows: 10 },
+    ...{ weights: mean, reward_version: '2', noise: 0.5, noise_count: 20 },
+  });
+  const artifact = bytes.encode(text);
+  const sha256 = sha256Of(artifact);
+  const weights = { mean, noise: 0.5, noiseCount: 20 };
+  const { manifest, ...rest } = registrationOf({ weights, artifact: { sha256, bytes: artifact.length } });
+  return { ...rest, manifest, contents: new Map([[sha256, artifact]]) };
+}
+
 const asked = { use: 'prediction', weights: null, explorer: { name: 'square-cb', hyperparameters: {} } } as const;
 
 /** One of our own kinds that is asked about each candidate. */

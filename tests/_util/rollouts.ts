@@ -1,6 +1,7 @@
 import { policies } from '../../experiments/policies/index.ts';
 import type { Policy } from '../../experiments/policies/policy.ts';
 import type { Database } from '../../platform/database.ts';
+import { createCardStore } from '../../registry/card-store.ts';
 import {
   canarySteps,
   foldRollouts,
@@ -15,6 +16,7 @@ import {
 } from '../../registry/rollout.ts';
 import { createRolloutStore } from '../../registry/rollout-store.ts';
 import { waitFor } from '../../scripts/demo/wait-for.ts';
+import { policyCardOf } from './cards.ts';
 
 export type Place = Exclude<Stage, 'canary'> | `canary ${number}`;
 
@@ -30,7 +32,7 @@ export const wayTo = (place: Place): readonly Place[] => ladder.slice(0, ladder.
 
 const dayMs = 86_400_000;
 
-/** Takes the steps of a policy by the rules, as if the gate had passed it: each a day after the one before. */
+/** Takes the steps of a policy by the rules, as if it had a card and the gate had passed it: each a day after the one before. */
 export async function takeSteps(
   database: Database,
   policy: Pick<Policy, 'name' | 'version'>,
@@ -73,10 +75,22 @@ function stepsOf(
   const moved = moveRollout(rollouts, {
     ...{ ...subject, atMs, to, actor: 'test', caller: 'test', reason: 'test', expectedNumber: undefined },
     ...(percent !== undefined && { percent: Number(percent) }),
-    ...(needsVerdict && { verdict }),
+    ...(needsVerdict && { verdict, card: { kind: 'complete', hash: 'c'.repeat(64) } }),
   });
   if (moved.kind === 'refused') throw new Error(moved.refusal.message);
   return moved.steps;
+}
+
+/** Gives policies cards on which nothing is missing. */
+export async function putCards(
+  database: Database,
+  policies: readonly Pick<Policy, 'name' | 'version'>[],
+): Promise<void> {
+  const store = createCardStore(database);
+  for (const { name, version } of policies) {
+    const subject = { policy: name, version };
+    await store.put({ subject, card: policyCardOf(subject), actor: 'test', atMs: Date.now() });
+  }
 }
 
 /** Lets the gate have passed policies, so that experiments may choose them. Whoever is active stays it. */

@@ -420,6 +420,7 @@ export const ModelName = {
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
+  PolicyCard: 'PolicyCard',
   Model: 'Model',
   ModelVersion: 'ModelVersion',
   ModelContent: 'ModelContent',
@@ -445,7 +446,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "banditMeasurement" | "experimentSet" | "rolloutStep" | "gateVerdict" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore" | "pipelineRun" | "pipelineStep"
+    modelProps: "eventId" | "event" | "droppedPartition" | "userDaily" | "userHourly" | "tipOutcome" | "userTasks" | "userHealth" | "userIntegration" | "population" | "tipScore" | "tipFeedback" | "generatedTip" | "deadLetter" | "erasure" | "erasureSalt" | "rebuild" | "policyStats" | "policyPopulation" | "banditMeasurement" | "experimentSet" | "rolloutStep" | "gateVerdict" | "policyCard" | "model" | "modelVersion" | "modelContent" | "experimentStats" | "promptRewards" | "shadowCursor" | "shadowDaily" | "shadowScore" | "pipelineRun" | "pipelineStep"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2151,6 +2152,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    PolicyCard: {
+      payload: Prisma.$PolicyCardPayload<ExtArgs>
+      fields: Prisma.PolicyCardFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.PolicyCardFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.PolicyCardFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        findFirst: {
+          args: Prisma.PolicyCardFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.PolicyCardFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        findMany: {
+          args: Prisma.PolicyCardFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>[]
+        }
+        create: {
+          args: Prisma.PolicyCardCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        createMany: {
+          args: Prisma.PolicyCardCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.PolicyCardCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>[]
+        }
+        delete: {
+          args: Prisma.PolicyCardDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        update: {
+          args: Prisma.PolicyCardUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        deleteMany: {
+          args: Prisma.PolicyCardDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.PolicyCardUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.PolicyCardUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>[]
+        }
+        upsert: {
+          args: Prisma.PolicyCardUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$PolicyCardPayload>
+        }
+        aggregate: {
+          args: Prisma.PolicyCardAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregatePolicyCard>
+        }
+        groupBy: {
+          args: Prisma.PolicyCardGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyCardGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.PolicyCardCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.PolicyCardCountAggregateOutputType> | number
+        }
+      }
+    }
     Model: {
       payload: Prisma.$ModelPayload<ExtArgs>
       fields: Prisma.ModelFieldRefs
@@ -3234,7 +3309,8 @@ export const RolloutStepScalarFieldEnum = {
   expectedDivergence: 'expectedDivergence',
   overrideReason: 'overrideReason',
   causeNumber: 'causeNumber',
-  verdict: 'verdict'
+  verdict: 'verdict',
+  cardHash: 'cardHash'
 } as const
 
 export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
@@ -3247,6 +3323,19 @@ export const GateVerdictScalarFieldEnum = {
 } as const
 
 export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
+
+
+export const PolicyCardScalarFieldEnum = {
+  number: 'number',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  hash: 'hash',
+  card: 'card',
+  actor: 'actor',
+  madeAt: 'madeAt'
+} as const
+
+export type PolicyCardScalarFieldEnum = (typeof PolicyCardScalarFieldEnum)[keyof typeof PolicyCardScalarFieldEnum]
 
 
 export const ModelScalarFieldEnum = {
@@ -3719,6 +3808,7 @@ export type GlobalOmitConfig = {
   experimentSet?: Prisma.ExperimentSetOmit
   rolloutStep?: Prisma.RolloutStepOmit
   gateVerdict?: Prisma.GateVerdictOmit
+  policyCard?: Prisma.PolicyCardOmit
   model?: Prisma.ModelOmit
   modelVersion?: Prisma.ModelVersionOmit
   modelContent?: Prisma.ModelContentOmit

@@ -74,6 +74,7 @@ export const ModelName = {
   ExperimentSet: 'ExperimentSet',
   RolloutStep: 'RolloutStep',
   GateVerdict: 'GateVerdict',
+  PolicyCard: 'PolicyCard',
   Model: 'Model',
   ModelVersion: 'ModelVersion',
   ModelContent: 'ModelContent',
@@ -422,7 +423,8 @@ export const RolloutStepScalarFieldEnum = {
   expectedDivergence: 'expectedDivergence',
   overrideReason: 'overrideReason',
   causeNumber: 'causeNumber',
-  verdict: 'verdict'
+  verdict: 'verdict',
+  cardHash: 'cardHash'
 } as const
 
 export type RolloutStepScalarFieldEnum = (typeof RolloutStepScalarFieldEnum)[keyof typeof RolloutStepScalarFieldEnum]
@@ -435,6 +437,19 @@ export const GateVerdictScalarFieldEnum = {
 } as const
 
 export type GateVerdictScalarFieldEnum = (typeof GateVerdictScalarFieldEnum)[keyof typeof GateVerdictScalarFieldEnum]
+
+
+export const PolicyCardScalarFieldEnum = {
+  number: 'number',
+  policy: 'policy',
+  policyVersion: 'policyVersion',
+  hash: 'hash',
+  card: 'card',
+  actor: 'actor',
+  madeAt: 'madeAt'
+} as const
+
+export type PolicyCardScalarFieldEnum = (typeof PolicyCardScalarFieldEnum)[keyof typeof PolicyCardScalarFieldEnum]
 
 
 export const ModelScalarFieldEnum = {

@@ -53,6 +53,7 @@ export type RolloutStepMinAggregateOutputType = {
   expectedDivergence: string | null
   overrideReason: string | null
   causeNumber: bigint | null
+  cardHash: string | null
 }
 
 export type RolloutStepMaxAggregateOutputType = {
@@ -69,6 +70,7 @@ export type RolloutStepMaxAggregateOutputType = {
   expectedDivergence: string | null
   overrideReason: string | null
   causeNumber: bigint | null
+  cardHash: string | null
 }
 
 export type RolloutStepCountAggregateOutputType = {
@@ -86,6 +88,7 @@ export type RolloutStepCountAggregateOutputType = {
   overrideReason: number
   causeNumber: number
   verdict: number
+  cardHash: number
   _all: number
 }
 
@@ -116,6 +119,7 @@ export type RolloutStepMinAggregateInputType = {
   expectedDivergence?: true
   overrideReason?: true
   causeNumber?: true
+  cardHash?: true
 }
 
 export type RolloutStepMaxAggregateInputType = {
@@ -132,6 +136,7 @@ export type RolloutStepMaxAggregateInputType = {
   expectedDivergence?: true
   overrideReason?: true
   causeNumber?: true
+  cardHash?: true
 }
 
 export type RolloutStepCountAggregateInputType = {
@@ -149,6 +154,7 @@ export type RolloutStepCountAggregateInputType = {
   overrideReason?: true
   causeNumber?: true
   verdict?: true
+  cardHash?: true
   _all?: true
 }
 
@@ -253,6 +259,7 @@ export type RolloutStepGroupByOutputType = {
   overrideReason: string | null
   causeNumber: bigint | null
   verdict: runtime.JsonValue | null
+  cardHash: string | null
   _count: RolloutStepCountAggregateOutputType | null
   _avg: RolloutStepAvgAggregateOutputType | null
   _sum: RolloutStepSumAggregateOutputType | null
@@ -293,6 +300,7 @@ export type RolloutStepWhereInput = {
   overrideReason?: Prisma.StringNullableFilter<"RolloutStep"> | string | null
   causeNumber?: Prisma.BigIntNullableFilter<"RolloutStep"> | bigint | number | null
   verdict?: Prisma.JsonNullableFilter<"RolloutStep">
+  cardHash?: Prisma.StringNullableFilter<"RolloutStep"> | string | null
 }
 
 export type RolloutStepOrderByWithRelationInput = {
@@ -310,6 +318,7 @@ export type RolloutStepOrderByWithRelationInput = {
   overrideReason?: Prisma.SortOrderInput | Prisma.SortOrder
   causeNumber?: Prisma.SortOrderInput | Prisma.SortOrder
   verdict?: Prisma.SortOrderInput | Prisma.SortOrder
+  cardHash?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type RolloutStepWhereUniqueInput = Prisma.AtLeast<{
@@ -330,6 +339,7 @@ export type RolloutStepWhereUniqueInput = Prisma.AtLeast<{
   overrideReason?: Prisma.StringNullableFilter<"RolloutStep"> | string | null
   causeNumber?: Prisma.BigIntNullableFilter<"RolloutStep"> | bigint | number | null
   verdict?: Prisma.JsonNullableFilter<"RolloutStep">
+  cardHash?: Prisma.StringNullableFilter<"RolloutStep"> | string | null
 }, "number">
 
 export type RolloutStepOrderByWithAggregationInput = {
@@ -347,6 +357,7 @@ export type RolloutStepOrderByWithAggregationInput = {
   overrideReason?: Prisma.SortOrderInput | Prisma.SortOrder
   causeNumber?: Prisma.SortOrderInput | Prisma.SortOrder
   verdict?: Prisma.SortOrderInput | Prisma.SortOrder
+  cardHash?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.RolloutStepCountOrderByAggregateInput
   _avg?: Prisma.RolloutStepAvgOrderByAggregateInput
   _max?: Prisma.RolloutStepMaxOrderByAggregateInput
@@ -372,6 +383,7 @@ export type RolloutStepScalarWhereWithAggregatesInput = {
   overrideReason?: Prisma.StringNullableWithAggregatesFilter<"RolloutStep"> | string | null
   causeNumber?: Prisma.BigIntNullableWithAggregatesFilter<"RolloutStep"> | bigint | number | null
   verdict?: Prisma.JsonNullableWithAggregatesFilter<"RolloutStep">
+  cardHash?: Prisma.StringNullableWithAggregatesFilter<"RolloutStep"> | string | null
 }
 
 export type RolloutStepCreateInput = {
@@ -389,6 +401,7 @@ export type RolloutStepCreateInput = {
   overrideReason?: string | null
   causeNumber?: bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: string | null
 }
 
 export type RolloutStepUncheckedCreateInput = {
@@ -406,6 +419,7 @@ export type RolloutStepUncheckedCreateInput = {
   overrideReason?: string | null
   causeNumber?: bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: string | null
 }
 
 export type RolloutStepUpdateInput = {
@@ -423,6 +437,7 @@ export type RolloutStepUpdateInput = {
   overrideReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   causeNumber?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type RolloutStepUncheckedUpdateInput = {
@@ -440,6 +455,7 @@ export type RolloutStepUncheckedUpdateInput = {
   overrideReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   causeNumber?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type RolloutStepCreateManyInput = {
@@ -457,6 +473,7 @@ export type RolloutStepCreateManyInput = {
   overrideReason?: string | null
   causeNumber?: bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: string | null
 }
 
 export type RolloutStepUpdateManyMutationInput = {
@@ -474,6 +491,7 @@ export type RolloutStepUpdateManyMutationInput = {
   overrideReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   causeNumber?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type RolloutStepUncheckedUpdateManyInput = {
@@ -491,6 +509,7 @@ export type RolloutStepUncheckedUpdateManyInput = {
   overrideReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   causeNumber?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verdict?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cardHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type RolloutStepCountOrderByAggregateInput = {
@@ -508,6 +527,7 @@ export type RolloutStepCountOrderByAggregateInput = {
   overrideReason?: Prisma.SortOrder
   causeNumber?: Prisma.SortOrder
   verdict?: Prisma.SortOrder
+  cardHash?: Prisma.SortOrder
 }
 
 export type RolloutStepAvgOrderByAggregateInput = {
@@ -530,6 +550,7 @@ export type RolloutStepMaxOrderByAggregateInput = {
   expectedDivergence?: Prisma.SortOrder
   overrideReason?: Prisma.SortOrder
   causeNumber?: Prisma.SortOrder
+  cardHash?: Prisma.SortOrder
 }
 
 export type RolloutStepMinOrderByAggregateInput = {
@@ -546,6 +567,7 @@ export type RolloutStepMinOrderByAggregateInput = {
   expectedDivergence?: Prisma.SortOrder
   overrideReason?: Prisma.SortOrder
   causeNumber?: Prisma.SortOrder
+  cardHash?: Prisma.SortOrder
 }
 
 export type RolloutStepSumOrderByAggregateInput = {
@@ -571,6 +593,7 @@ export type RolloutStepSelect<ExtArgs extends runtime.Types.Extensions.InternalA
   overrideReason?: boolean
   causeNumber?: boolean
   verdict?: boolean
+  cardHash?: boolean
 }, ExtArgs["result"]["rolloutStep"]>
 
 export type RolloutStepSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -588,6 +611,7 @@ export type RolloutStepSelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   overrideReason?: boolean
   causeNumber?: boolean
   verdict?: boolean
+  cardHash?: boolean
 }, ExtArgs["result"]["rolloutStep"]>
 
 export type RolloutStepSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -605,6 +629,7 @@ export type RolloutStepSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   overrideReason?: boolean
   causeNumber?: boolean
   verdict?: boolean
+  cardHash?: boolean
 }, ExtArgs["result"]["rolloutStep"]>
 
 export type RolloutStepSelectScalar = {
@@ -622,9 +647,10 @@ export type RolloutStepSelectScalar = {
   overrideReason?: boolean
   causeNumber?: boolean
   verdict?: boolean
+  cardHash?: boolean
 }
 
-export type RolloutStepOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"number" | "policy" | "policyVersion" | "createdAt" | "actor" | "caller" | "fromStage" | "toStage" | "percent" | "reason" | "expectedDivergence" | "overrideReason" | "causeNumber" | "verdict", ExtArgs["result"]["rolloutStep"]>
+export type RolloutStepOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"number" | "policy" | "policyVersion" | "createdAt" | "actor" | "caller" | "fromStage" | "toStage" | "percent" | "reason" | "expectedDivergence" | "overrideReason" | "causeNumber" | "verdict" | "cardHash", ExtArgs["result"]["rolloutStep"]>
 
 export type $RolloutStepPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "RolloutStep"
@@ -668,6 +694,11 @@ export type $RolloutStepPayload<ExtArgs extends runtime.Types.Extensions.Interna
      * What the gate said of a step towards more people.
      */
     verdict: runtime.JsonValue | null
+    /**
+     * Digest of the model card that there was at such a step, see registry/card.ts. Null: of another step, or from before
+     * there were cards.
+     */
+    cardHash: string | null
   }, ExtArgs["result"]["rolloutStep"]>
   composites: {}
 }
@@ -1105,6 +1136,7 @@ export interface RolloutStepFieldRefs {
   readonly overrideReason: Prisma.FieldRef<"RolloutStep", 'String'>
   readonly causeNumber: Prisma.FieldRef<"RolloutStep", 'BigInt'>
   readonly verdict: Prisma.FieldRef<"RolloutStep", 'Json'>
+  readonly cardHash: Prisma.FieldRef<"RolloutStep", 'String'>
 }
     
 

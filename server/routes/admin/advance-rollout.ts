@@ -10,6 +10,8 @@ import type { Clock } from '../../../platform/clock.ts';
 import { invalidArgument } from '../../../platform/errors.ts';
 import type { Followed } from '../../../platform/follow.ts';
 import type { Log } from '../../../platform/log.ts';
+import { type CardRules, cardStateOf } from '../../../registry/card-problems.ts';
+import type { CardStore } from '../../../registry/card-store.ts';
 import {
   foldRollouts,
   moveRollout,
@@ -31,14 +33,20 @@ export type PolicySource = Pick<Followed<KnownPolicies>, 'refresh' | 'current'>;
 
 export interface AdvanceRolloutDeps {
   readonly rolloutStore: Pick<RolloutStore, 'readSteps' | 'readVerdicts' | 'append'>;
+  readonly cardStore: Pick<CardStore, 'read'>;
+  readonly cardRules: CardRules;
   readonly rollouts: Pick<Followed<unknown>, 'refresh'>;
   readonly policies: PolicySource;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info'>;
 }
 
-/** Takes a policy a step further, if the rules and the gate's last verdict let it, and the caller has seen the last step. */
-export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, log }: AdvanceRolloutDeps) {
+/**
+ * Takes a policy a step further, if the rules, its model card and the gate's last verdict let it, and the caller has seen the
+ * last step.
+ */
+export function createAdvanceRollout(deps: AdvanceRolloutDeps) {
+  const { rolloutStore, cardStore, cardRules, rollouts, policies, clock, log } = deps;
   return async (
     request: AdvanceRolloutRequest,
     context: Pick<HandlerContext, 'values'>,
@@ -49,13 +57,19 @@ export function createAdvanceRollout({ rolloutStore, rollouts, policies, clock, 
     if (!to) throw invalidArgument([{ field: 'to_stage', description: 'is unknown' }]);
     await policies.refresh();
     const subject = subjectOf(request, to, policies.current());
-    const [steps, verdicts] = await Promise.all([rolloutStore.readSteps(0), rolloutStore.readVerdicts()]);
+    const [steps, verdicts, cards] = await Promise.all([
+      rolloutStore.readSteps(0),
+      rolloutStore.readVerdicts(),
+      isTowardsPeople(to) ? cardStore.read([subject]) : [],
+    ]);
+    const [found] = cards;
     const command: RolloutCommand = {
       ...{ ...subject, atMs: clock(), actor, caller: context.values.get(callerKey).name, to, reason },
       percent: trafficPercent === 0 ? undefined : trafficPercent,
       expectedNumber: expectedPreviousNumber,
       overrideReason: overrideReason === '' ? undefined : overrideReason,
       expectedDivergence: expectedDivergence === '' ? undefined : expectedDivergence,
+      card: found && cardStateOf(found.card, found.of, cardRules),
       verdict: isTowardsPeople(to) ? verdicts.find((each) => each.subject === subjectName(subject)) : undefined,
     };
     const before = foldRollouts(steps ?? []);

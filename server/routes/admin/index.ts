@@ -3,9 +3,11 @@ import type { AdminService } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import { type AdvanceRolloutDeps, createAdvanceRollout } from './advance-rollout.ts';
 import { createEraseUser, type EraseUserDeps } from './erase-user.ts';
 import { createGetExperimentReport, type GetExperimentReportDeps } from './get-experiment-report.ts';
+import { createGetModelCard, type GetModelCardDeps } from './get-model-card.ts';
 import { createInspectFeatures, type InspectFeaturesDeps } from './inspect-features.ts';
 import { createListDeadLetters, type ListDeadLettersDeps } from './list-dead-letters.ts';
 import { createListExperiments, type ListExperimentsDeps } from './list-experiments.ts';
+import { createListModels, type ListModelsDeps } from './list-models.ts';
 import { createListPolicies, type ListPoliciesDeps } from './list-policies.ts';
 import { createListRollouts, type ListRolloutsDeps } from './list-rollouts.ts';
 import { createPutExperiments, type PutExperimentsDeps } from './put-experiments.ts';
@@ -17,9 +19,11 @@ import { createRollBack, type RollBackDeps } from './roll-back.ts';
 export type AdminDeps = AdvanceRolloutDeps &
   EraseUserDeps &
   GetExperimentReportDeps &
+  GetModelCardDeps &
   InspectFeaturesDeps &
   ListDeadLettersDeps &
   ListExperimentsDeps &
+  ListModelsDeps &
   ListPoliciesDeps &
   ListRolloutsDeps &
   PutExperimentsDeps &
@@ -27,15 +31,17 @@ export type AdminDeps = AdvanceRolloutDeps &
   RewardAnalyticsDeps &
   RollBackDeps;
 
-/** The operator's methods, one file for each. Those that are not here yet answer UNIMPLEMENTED. */
+/** The operator's methods, one file for each. */
 export function createAdminRoutes(context: AdminDeps): Partial<ServiceImpl<typeof AdminService>> {
   return {
     advanceRollout: createAdvanceRollout(context),
     eraseUser: createEraseUser(context),
     getExperimentReport: createGetExperimentReport(context),
+    getModelCard: createGetModelCard(context),
     inspectFeatures: createInspectFeatures(context),
     listDeadLetters: createListDeadLetters(context),
     listExperiments: createListExperiments(context),
+    listModels: createListModels(context),
     listPolicies: createListPolicies(context),
     listRollouts: createListRollouts(context),
     putExperiments: createPutExperiments(context),

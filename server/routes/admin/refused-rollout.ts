@@ -10,6 +10,8 @@ const fields: Readonly<Record<RefusalReason, string>> = {
   ANOTHER_CANARY: 'to_stage',
   NOTHING_BEFORE: 'policy',
   SHADOW_TOO_SHORT: 'to_stage',
+  CARD_MISSING: 'policy',
+  CARD_INCOMPLETE: 'policy',
   VERDICT_MISSING: 'policy',
   VERDICT_OF_ANOTHER: 'policy',
   VERDICT_TOO_OLD: 'policy',
@@ -19,13 +21,16 @@ const fields: Readonly<Record<RefusalReason, string>> = {
 };
 
 /** A rule of rollouts that a step would break, as the caller sees it. `metadata`: where rollouts stand. */
-export function refusedRollout({ reason, message }: Refusal, lastNumber: number): DomainError {
+export function refusedRollout({ reason, message, problems = [] }: Refusal, lastNumber: number): DomainError {
   const field = fields[reason];
   return new DomainError({
     code: 'failed_precondition',
     reason,
     message: `${field}: ${message}`,
-    violations: [{ field, description: message }],
+    violations: [
+      { field, description: message },
+      ...problems.map((problem) => ({ ...problem, field: `card.${problem.field}` })),
+    ],
     metadata: { lastNumber: String(lastNumber) },
   });
 }

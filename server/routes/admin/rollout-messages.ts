@@ -12,7 +12,7 @@ import {
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import type { RolloutStep, Stage, Standing, StoredVerdict, Subject } from '../../../registry/rollout.ts';
 
-const stageNumbers: Readonly<Record<Stage, RolloutStage>> = {
+export const stageNumbers: Readonly<Record<Stage, RolloutStage>> = {
   registered: RolloutStage.REGISTERED,
   shadow: RolloutStage.SHADOW,
   canary: RolloutStage.CANARY,
@@ -41,6 +41,7 @@ export function toRollout(step: RolloutStep): Rollout {
     expectedDivergence: step.expectedDivergence ?? '',
     overrideReason: step.overrideReason ?? '',
     causeNumber: step.causeNumber ?? 0,
+    cardHash: step.cardHash ?? '',
   });
 }
 
