@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readArtifact } from '../../experiments/models/artifact.ts';
+import { RefusedSums } from '../../experiments/models/linear.ts';
+import { RefusedRows } from '../../experiments/models/logistic.ts';
 import { createModelPolicy } from '../../experiments/policies/of-model.ts';
 import { canonicalJson } from '../../platform/content-hash.ts';
 import { failedPrecondition } from '../../platform/errors.ts';
@@ -50,7 +52,7 @@ export function trainDag(deltas: Deltas, { id, kind, model, owner, schedule }: T
         needs: ['training:build'],
         async run({ artifacts }, inputs) {
           const built = builtOf(inputs);
-          const trained = await train(await openTrainingFile(await artifacts.path(built.sha256)), kind);
+          const trained = await train(await openTrainingFile(await artifacts.path(built.sha256)), kind).catch(refuse);
           const { sha256, bytes } = await artifacts.put(oneChunk(trained.text));
           const { artifact, surrogate, rows, tried } = trained;
           const prior = artifact.kind === 'linear' ? artifact : surrogate?.artifact;
@@ -165,6 +167,13 @@ function shadow(actor: string) {
     if (brought.kind === 'refused') throw failedPrecondition('ROLLOUT_REFUSED', brought.refusal.message);
     return { policy, stage: brought.stage };
   };
+}
+
+/** Rows that nothing can be learnt from say the same however often they are read. */
+function refuse(error: unknown): never {
+  if (error instanceof RefusedRows || error instanceof RefusedSums)
+    throw failedPrecondition('NOTHING_TO_LEARN', error.message);
+  throw error;
 }
 
 async function* oneChunk(text: string) {
