@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, logLevel, readConfig, required, url } from '../platform/config.ts';
+import { type MlflowTarget, mlflowVariables, readMlflowTarget } from '../registry/mlflow/environment.ts';
 
 const schema = z.object({
   DATABASE_URL: required('the Postgres to write to').pipe(url('postgres', 'postgresql')),
@@ -7,6 +8,7 @@ const schema = z.object({
   ACK_WAIT_MS: integer(1_000, 300_000).default(30_000),
   IGNORED_AFTER_HOURS: integer(1, 8_760).default(24),
   EVENTS_KEEP_MONTHS: integer(2, 1_200).optional(),
+  ...mlflowVariables,
   LOG_LEVEL: logLevel.default('info'),
 });
 
@@ -22,6 +24,8 @@ export interface ConsumersConfig {
   readonly ignoredAfterMs: number;
   /** Months of events that are kept beside the current one. Undefined: all. */
   readonly keepMonths: number | undefined;
+  /** Where models are mirrored to. Undefined: nowhere. */
+  readonly mlflow: MlflowTarget | undefined;
   readonly logLevel: string;
 }
 
@@ -34,6 +38,7 @@ export function readConsumersConfig(env: NodeJS.ProcessEnv): ConsumersConfig {
     ackWaitMs: config.ACK_WAIT_MS,
     ignoredAfterMs: config.IGNORED_AFTER_HOURS * 3_600_000,
     keepMonths: config.EVENTS_KEEP_MONTHS,
+    mlflow: readMlflowTarget(config),
     logLevel: config.LOG_LEVEL,
   };
 }

@@ -10,6 +10,7 @@ import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
 import { followModels } from '../registry/follow-models.ts';
+import { createMlflowClient } from '../registry/mlflow/client.ts';
 import { createModelStore } from '../registry/model-store.ts';
 import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
 import { createRolloutStore } from '../registry/rollout-store.ts';
@@ -18,6 +19,7 @@ import { readConsumersConfig } from './config.ts';
 import { batchesInFlight, durablesOf } from './durables.ts';
 import { followShadows } from './follow-shadows.ts';
 import { createGateChore } from './judge-policies.ts';
+import { createMirrorChore } from './mirror-models.ts';
 import { runConsumers } from './run-consumers.ts';
 
 /** A batch takes milliseconds. What takes this long waits for a lock, or for a connection that is gone. */
@@ -63,6 +65,12 @@ await runMain(async (signal) => {
     maxConnections: 2,
     statementTimeoutMs: choreTimeoutMs,
   });
+  const mlflowDatabase = openDatabase({
+    url: config.databaseUrl,
+    applicationName: 'oo-mlflow',
+    maxConnections: 2, // one holds the lock
+    statementTimeoutMs,
+  });
   await using onnx = lazyOnnxPool();
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
   const lost = new AbortController();
@@ -84,11 +92,13 @@ await runMain(async (signal) => {
     });
     const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies: models, log });
     const stopped = AbortSignal.any([signal, lost.signal]);
+    const mlflow = config.mlflow && createMlflowClient({ ...config.mlflow, signal: stopped, random: Math.random });
     const all = [
       ...createChores({ bus, database: choresDatabase }, config),
       createRewardChore(rewardsDatabase),
       ...createShadowChores(shadowsDatabase, shadows),
       createGateChore({ database: gateDatabase, policies: models }),
+      ...(mlflow ? [createMirrorChore({ database: mlflowDatabase, client: mlflow, log })] : []),
     ];
     const following = Promise.all([models, shadows].map((each) => each.follow(stopped)));
     const chores = runChores(all, { clock: systemClock, log, signal: stopped });
@@ -98,7 +108,9 @@ await runMain(async (signal) => {
   } finally {
     await bus.close();
     await Promise.all(
-      [database, choresDatabase, rewardsDatabase, shadowsDatabase, gateDatabase].map((pool) => pool.end()),
+      [database, choresDatabase, rewardsDatabase, shadowsDatabase, gateDatabase, mlflowDatabase].map((pool) =>
+        pool.end(),
+      ),
     );
   }
 });

@@ -388,7 +388,8 @@ function classificationOf(sample: Sample, { kind }: Artifact): Evaluation['class
   };
 }
 
-const tooFew = (people: number, least: number): string => `${people} ${people === 1 ? 'person' : 'people'}, and ${least} are needed`;
+const tooFew = (people: number, least: number): string =>
+  `${people} ${people === 1 ? 'person' : 'people'}, and ${least} are needed`;
 
 function slicesOf(
   { whole, labels, model, reward }: Sample,

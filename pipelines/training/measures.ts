@@ -125,7 +125,10 @@ export function figureOf(estimated: Estimated | undefined, whyNot: string, compa
   if (!estimated) return { value: null, reason: whyNot };
   const { value, influences, rows, people } = estimated;
   if (people < peopleMin)
-    return { value: null, reason: `${people} ${people === 1 ? 'person' : 'people'}, and ${peopleMin} are needed for an interval` };
+    return {
+      value: null,
+      reason: `${people} ${people === 1 ? 'person' : 'people'}, and ${peopleMin} are needed for an interval`,
+    };
   const own = influences.filter((influence) => influence !== 0);
   // people without influence are people too
   const error = clusteredError([...own, ...new Array<number>(Math.max(0, people - own.length)).fill(0)]);

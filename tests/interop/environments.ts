@@ -10,4 +10,5 @@ export const environments = {
   onnx: { dir: fileOf('.oo/interop/onnx'), requirements: fileOf('tests/interop/onnx-requirements.txt') },
   prefect: { dir: fileOf('.oo/interop/prefect'), requirements: fileOf('tests/interop/prefect-requirements.txt') },
   airflow: { dir: fileOf('.oo/interop/airflow'), requirements: fileOf('tests/interop/airflow-requirements.txt') },
+  mlflow: { dir: fileOf('.oo/interop/mlflow'), requirements: fileOf('tests/interop/mlflow-requirements.txt') },
 } as const;
