@@ -16,15 +16,14 @@ import { estimate } from '../../experiments/policies/policy.ts';
 import { priorOf } from '../../experiments/policies/prior.ts';
 import { rewards } from '../../experiments/rewards.ts';
 import { type Vector, vectorVersion } from '../../features/vector.ts';
+import type { Baseline, Decile, Errors, Evaluation, Fairness, Figure, OffPolicy, Slice } from '../../registry/card.ts';
 import type { CandidatesLine } from '../bandit-log.ts';
 import { evaluateLog } from '../off-policy.ts';
 import {
   areaUnderCurve,
-  type Disparity,
   differenceOf,
   disparityOf,
   type Estimated,
-  type Figure,
   figureOf,
   meanOf,
   medianOf,
@@ -35,100 +34,6 @@ import {
 } from './measures.ts';
 import { heldOutShare, isHeldOut } from './people.ts';
 import type { FileRow, TrainingFile } from './read.ts';
-
-export type { Disparity, Figure } from './measures.ts';
-
-/** Rewards are of -1 to 1. */
-export interface Errors {
-  readonly rmse: Figure;
-  readonly mae: Figure;
-  /** Prediction less reward: above 0, the model promises too much. */
-  readonly meanError: Figure;
-}
-
-/** Of a baseline, and how much smaller the model's errors are: above 0, the model is better. */
-export interface Baseline extends Errors {
-  readonly name: string;
-  readonly rmseSaved: Figure;
-  readonly maeSaved: Figure;
-}
-
-export interface Decile {
-  readonly from: number;
-  readonly to: number;
-  readonly predicted: Figure;
-  readonly reward: Figure;
-}
-
-export interface Slice extends Partial<Errors> {
-  readonly slice: string;
-  readonly group: string;
-  readonly rows: number;
-  readonly people: number;
-  /** Why there are no numbers. */
-  readonly suppressed?: string;
-}
-
-/** Of whether a reward is positive. */
-export interface Classification {
-  readonly logLoss: Figure;
-  /** What predicting the share of the training rows for all would have lost more. Above 0, the model is better. */
-  readonly logLossSaved: Figure;
-  readonly auc: Figure;
-}
-
-export interface Fairness {
-  readonly segment: string;
-  /** Groups with fewer people than `minGroupPeople`: named, without numbers. */
-  readonly suppressed: readonly string[];
-  readonly selectionRate: Disparity;
-  /** Mean reward of the rows that are selected. */
-  readonly reward: Disparity;
-  /** Of rows with a positive reward, the share that is selected; of the others. The two parts of equalised odds. */
-  readonly truePositiveRate: Disparity;
-  readonly falsePositiveRate: Disparity;
-}
-
-export interface OffPolicy {
-  readonly policy: string;
-  /** Doubly robust: what the policy would have earned for each decision, and how much more than what was logged. */
-  readonly value: Figure;
-  readonly gain: Figure;
-  readonly logged: Figure;
-  readonly checks: readonly {
-    readonly name: string;
-    readonly value: number;
-    readonly passes: boolean;
-    readonly says: string;
-  }[];
-}
-
-/** What a model card holds of an evaluation. Plain JSON: what could not be computed says why. */
-export interface Evaluation {
-  readonly format: 1;
-  readonly model: string;
-  readonly kind: Artifact['kind'];
-  readonly rewardVersion: string;
-  readonly vectorVersion: string;
-  readonly asOf: string | null;
-  readonly confidence: 0.95;
-  readonly heldOutShare: number;
-  readonly minGroupPeople: number;
-  /** Of people who are held out, with a known reward. */
-  readonly rows: number;
-  readonly people: number;
-  readonly errors: Errors;
-  readonly baselines: readonly Baseline[];
-  readonly calibration: readonly Decile[] | { readonly value: null; readonly reason: string };
-  readonly classification: Classification | { readonly value: null; readonly reason: string };
-  readonly slices: readonly Slice[];
-  /** `selected`: predicted above the median of all predictions. */
-  readonly selectedAbove: number | null;
-  readonly fairness: readonly Fairness[];
-  readonly offPolicy: OffPolicy;
-  /** What the card's reader may look for in vain. */
-  readonly notKnown: readonly { readonly name: string; readonly value: null; readonly reason: string }[];
-}
 
 export interface EvaluateOptions {
   /** As it was trained with. Default: a fifth. */

@@ -2,17 +2,7 @@
 // interval comes from how far each person moves a number, to first order (its influence; Huber, Robust Statistics, 1981).
 import { studentQuantile } from '../../experiments/analysis/distributions.ts';
 import { clusteredError } from '../../experiments/off-policy/intervals.ts';
-
-/** A number with its interval of 95 %, or why there is none. Plain JSON. */
-export type Figure =
-  | {
-      readonly value: number;
-      readonly low: number;
-      readonly high: number;
-      readonly rows: number;
-      readonly people: number;
-    }
-  | { readonly value: null; readonly reason: string };
+import type { Disparity, Figure } from '../../registry/card.ts';
 
 /** A figure that is still to be compared with others: what each person does to it. Undefined: it cannot be computed. */
 export interface Estimated {
@@ -150,17 +140,10 @@ export interface Named {
   readonly part: Part;
 }
 
-/** How a measure differs between groups of people. */
-export interface Disparity {
-  readonly groups: readonly { readonly group: string; readonly figure: Figure }[];
-  /**
-   * Between the groups where it is highest and lowest, which are named. The interval holds for every two groups at once, so
-   * that it may be read although the two were picked after looking.
-   */
-  readonly difference: Figure;
-  readonly between: readonly [high: string, low: string] | null;
-}
-
+/**
+ * How a measure differs between groups of people. The interval of the difference holds for every two groups at once, so that
+ * it may be read although the two were picked after looking.
+ */
 export function disparityOf(groups: readonly Named[], measure: (part: Part) => Estimated | undefined): Disparity {
   const measured = groups.map(({ group, part }) => ({ group, estimated: measure(part) }));
   const known = measured.flatMap(({ group, estimated }) =>
