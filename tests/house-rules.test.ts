@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -107,7 +107,8 @@ describe('imports', () => {
   });
 
   it('never reach the notebooks', () => {
-    const all = files.filter((file) => file !== 'tests/house-rules.test.ts').flatMap((file) => importsOf(file));
+    const outside = files.filter((file) => file !== 'tests/house-rules.test.ts' && folderOf(file) !== 'notebooks');
+    const all = outside.flatMap((file) => importsOf(file));
     expect(offences(all.filter(({ target }) => folderOf(target) === 'notebooks'))).toEqual([]);
   });
 
@@ -126,6 +127,32 @@ describe('imports', () => {
       .flatMap((file) => importsOf(file))
       .filter(({ file, target }) => target === library && !places.some((place) => file.startsWith(place)));
     expect(offences(wrong)).toEqual([]);
+  });
+});
+
+describe('notebooks', () => {
+  /** What may name the folder: itself, words, this file, and what tests a notebook, which runs it as a researcher does. */
+  const mayName = /^notebooks\/|\.md$|^tests\/house-rules\.test\.ts$|^tests\/interop\/notebook[^/]*$/;
+  const nameOf = /\bnotebooks\b/;
+
+  it.each([
+    ['an import', "import { a } from '../notebooks/a.ts';"],
+    ['a module that is loaded by its path', "const a = require('../notebooks/a.cjs');"],
+    ['a file that is read', "readFileSync(new URL('../notebooks/a.ipynb', import.meta.url));"],
+    ['a path in parts', "join(root, 'notebooks', 'a.ts');"],
+    ['a script of package.json', '"a": "node notebooks/a.ts"'],
+    ['Python', 'from notebooks import a'],
+    ['a shell', 'cp -r notebooks /srv'],
+  ])('are seen in %s', (_, text) => {
+    expect(text).toMatch(nameOf);
+  });
+
+  it('are named by nothing but words and their own tests: no code, script, package.json, deployment or setting', () => {
+    const all = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
+      .split('\n')
+      .filter((file) => file !== '' && existsSync(path.join(root, file)));
+    expect(all).toEqual(expect.arrayContaining(['package.json', 'deploy/prefect/oo_flows.py', 'scripts/generate.sh']));
+    expect(all.filter((file) => !mayName.test(file) && nameOf.test(read(file)))).toEqual([]);
   });
 });
 
@@ -159,7 +186,7 @@ describe('code', () => {
 
   it('of an edge is named in the rules', () => {
     const folders = new Set(code.map(folderOf).filter((folder) => !folder.includes('.')));
-    const known = [...Object.keys(mayImport), ...edges, 'scripts', 'bench', 'tests'];
+    const known = [...Object.keys(mayImport), ...edges, 'scripts', 'bench', 'tests', 'notebooks'];
     expect([...folders].filter((folder) => !known.includes(folder))).toEqual([]);
   });
 });
