@@ -1,7 +1,8 @@
 import { modelFeed } from '../experiments/model-feed.ts';
 import { RefusedArtifact, readArtifact } from '../experiments/models/artifact.ts';
 import { onnxFileOf } from '../experiments/models/predictors.ts';
-import { createModelPolicy } from '../experiments/policies/of-model.ts';
+import { createModelPolicy, type PolicyModel } from '../experiments/policies/of-model.ts';
+import type { Predictor } from '../experiments/policies/policy.ts';
 import type { FieldViolation } from '../platform/errors.ts';
 import {
   type Content,
@@ -13,6 +14,7 @@ import {
 } from '../registry/model.ts';
 import { type ModelStore, type Registration, sha256Of } from '../registry/model-store.ts';
 import type { LazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
+import type { Subject } from '../registry/rollout.ts';
 
 export interface RegisterDeps {
   readonly store: Pick<ModelStore, 'register'>;
@@ -86,13 +88,20 @@ async function checkOnnx(
 
 function checkPolicy(manifest: Manifest) {
   const hash = versionHash(manifest);
-  const nobody = { version: '', load: async () => {}, predict: async () => [] };
   try {
-    createModelPolicy({ name: manifest.model, policy: manifest.model, hash, manifest }, () => nobody);
+    policySubjectOf({ name: manifest.model, policy: manifest.model, hash, manifest });
   } catch (error) {
     if (error instanceof RangeError) throw one('explorer', error.message);
     throw error;
   }
+}
+
+const nobody: Predictor = { version: '', load: async () => {}, predict: async () => [] };
+
+/** What a version's policy is called in rollouts, whoever may run its model. Throws a RangeError where there is no such policy. */
+export function policySubjectOf(version: PolicyModel): Subject {
+  const { name: policy, version: policyVersion } = createModelPolicy(version, () => nobody);
+  return { policy, version: policyVersion };
 }
 
 const one = (field: string, description: string) => invalid([{ field, description } satisfies FieldViolation]);

@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { readArtifact } from '../../experiments/models/artifact.ts';
 import { RefusedSums } from '../../experiments/models/linear.ts';
 import { RefusedRows } from '../../experiments/models/logistic.ts';
-import { createModelPolicy } from '../../experiments/policies/of-model.ts';
 import { canonicalJson } from '../../platform/content-hash.ts';
 import { failedPrecondition } from '../../platform/errors.ts';
 import type { Evaluation } from '../../registry/card.ts';
@@ -17,7 +16,7 @@ import { createRolloutStore } from '../../registry/rollout-store.ts';
 import { toShadow } from '../../registry/to-shadow.ts';
 import { codeVersion } from '../code-version.ts';
 import { type Dag, defineDag, type Json, Skipped, type StepContext } from '../dag.ts';
-import { registerModel } from '../register-model.ts';
+import { policySubjectOf, registerModel } from '../register-model.ts';
 import { cardOf, manifestOf } from '../training/describe.ts';
 import { evaluate } from '../training/evaluate.ts';
 import { writeTrainingSet } from '../training/parquet.ts';
@@ -148,7 +147,7 @@ function register(actor: string) {
       },
     );
     const { model, version, hash, policy } = registered;
-    return { model, version, hash, policy, policyVersion: createModelPolicy(registered).version };
+    return { model, version, hash, policy, policyVersion: policySubjectOf(registered).version };
   };
 }
 

@@ -5,19 +5,23 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { egreedyV2 } from '../../experiments/policies/egreedy-v2.ts';
 import { openArtifacts } from '../../pipelines/artifacts.ts';
 import { dagOf } from '../../pipelines/dag.ts';
 import { runDag } from '../../pipelines/run-dag.ts';
 import { openRun } from '../../pipelines/step-store.ts';
 import { openDatabase } from '../../platform/database.ts';
+import { firstStep } from '../../registry/rollout.ts';
+import { createRolloutStore } from '../../registry/rollout-store.ts';
 import { silent } from '../_util/loop.ts';
 import { lettersOf, testDags } from '../_util/pipelines/dags.ts';
+import { storeWorld } from '../_util/pipelines/logged-world.ts';
 import { createTestProject } from '../_util/pipelines/project.ts';
 import { createTestDatabase } from '../_util/servers.ts';
 import { runSql } from '../_util/sql.ts';
 
 const asOf = '2026-11-01T00:00:00.000Z';
-const dags = ['letters', 'hopeless'];
+const dags = ['letters', 'hopeless', 'train'];
 const deploy = fileURLToPath(new URL('../../deploy', import.meta.url));
 const minutes = 60_000;
 
@@ -26,8 +30,21 @@ interface Left {
   /** Rows of `pipeline_steps` as text. */
   readonly steps: readonly string[];
   readonly asOf: readonly unknown[];
+  /** Models that were registered, and where their policies stand. */
+  readonly models: readonly unknown[];
   readonly trace: readonly string[];
   readonly printed: string;
+}
+
+/** What there is before: a log to learn from, and a server that has begun. The same for every runner. */
+async function prepare(url: string): Promise<void> {
+  const database = openDatabase({ url, applicationName: 'test', maxConnections: 2 });
+  const people = { seen: 60, heldOut: 40 };
+  await storeWorld(database, { name: 'world', people, decisionsEach: 2, beforeMs: Date.parse(asOf) });
+  const by = { atMs: Date.parse(asOf), actor: 'test', caller: '', reason: 'a test' };
+  const { name: policy, version } = egreedyV2;
+  await createRolloutStore(database).append([firstStep({ policy, version }, by)]);
+  await database.end();
 }
 
 type Runner = (project: ReturnType<typeof createTestProject>, url: string) => Promise<string>;
@@ -90,6 +107,7 @@ beforeAll(async () => {
     Object.entries(runners).map(async ([name, runner]) => {
       const { url } = stack.use(await createTestDatabase());
       const project = createTestProject(url);
+      await prepare(url);
       const printed = await runner(project, url);
       const rows = await runSql(
         url,
@@ -97,23 +115,37 @@ beforeAll(async () => {
       );
       const runs = await runSql(url, 'SELECT dag, as_of FROM pipeline_runs ORDER BY dag');
       const steps = rows.map((row) => JSON.stringify(Object.values(row)));
-      left[name] = { steps, asOf: runs.map(({ as_of: at }) => at), trace: project.trace(), printed };
+      const models = await runSql(
+        url,
+        `SELECT model, v.version, hash, policy_version, to_stage FROM model_versions AS v
+        LEFT JOIN rollouts ON policy = model || '.' || v.version ORDER BY v.number, rollouts.number`,
+      );
+      left[name] = { steps, asOf: runs.map(({ as_of: at }) => at), models, trace: project.trace(), printed };
     }),
   );
 }, 10 * minutes);
 afterAll(() => stack.disposeAsync());
 
 describe.each(Object.keys(runners))('under %s', (name) => {
-  const of = () => left[name] ?? { steps: [], asOf: [], trace: [], printed: '' };
+  const of = () => left[name] ?? { steps: [], asOf: [], models: [], trace: [], printed: '' };
 
   it('steps answer the same', () => {
-    expect(of().steps).toHaveLength(6);
+    expect(of().steps).toHaveLength(13);
     expect(of().steps).toEqual(left.embedded?.steps);
     expect(of().steps.join()).toContain(lettersOf(asOf).longest);
   });
 
   it('runs are as of the logical date', () => {
-    expect(of().asOf).toEqual([new Date(asOf), new Date(asOf)]);
+    expect(of().asOf).toEqual(dags.map(() => new Date(asOf)));
+  });
+
+  it('the same log makes the same version of a model, which goes into the shadow', () => {
+    const version = { model: 'reward', version: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) };
+    expect(of().models).toMatchObject([
+      { ...version, to_stage: 'registered' },
+      { ...version, to_stage: 'shadow' },
+    ]);
+    expect(of().models).toEqual(left.embedded?.models);
   });
 
   it('steps begin after those they need, a failed one again, and a skipped one’s dependents never', () => {
@@ -134,11 +166,11 @@ describe.each(Object.keys(runners))('under %s', (name) => {
 });
 
 it('Prefect sees skipped steps as skipped, and a failed flow as failed', () => {
-  const [letters, hopeless] =
+  const [letters, hopeless, train] =
     left.prefect?.printed
       .trim()
       .split('\n')
-      .slice(-2)
+      .slice(-dags.length)
       .map((line) => JSON.parse(line)) ?? [];
   expect(letters).toMatchObject({
     ...{ dag: 'letters', state: 'COMPLETED' },
@@ -148,6 +180,7 @@ it('Prefect sees skipped steps as skipped, and a failed flow as failed', () => {
     },
   });
   expect(hopeless).toMatchObject({ dag: 'hopeless', state: 'FAILED' });
+  expect(train).toMatchObject({ dag: 'train', state: 'COMPLETED', results: { shadow: { status: 'done' } } });
 });
 
 it('Airflow imports every DAG, sees skipped steps as skipped, and a failed run as failed', () => {
@@ -156,4 +189,5 @@ it('Airflow imports every DAG, sees skipped steps as skipped, and a failed run a
   expect(printed.match(/new_state=skipped/g)).toHaveLength(2);
   expect(printed).toMatch(/DagRun Finished: dag_id=letters.*state=success/);
   expect(printed).toMatch(/DagRun Finished: dag_id=hopeless.*state=failed/);
+  expect(printed).toMatch(/DagRun Finished: dag_id=train.*state=success/);
 });

@@ -1,15 +1,16 @@
 import { appendFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Dag, defineDag, type RunStep, Skipped } from '../../../pipelines/dag.ts';
+import { type Dag, dagOf, defineDag, type RunStep, Skipped } from '../../../pipelines/dag.ts';
 import { failedPrecondition } from '../../../platform/errors.ts';
+import { readDags } from '../../../scripts/dags.ts';
 
 /** What the steps of `letters` answer, for any instant that they are as of. */
 export const lettersOf = (asOf: string) => ({ words: ['delta', 'alpha', asOf], longest: asOf });
 
 /**
  * DAGs for tests, of which every step says in the file TRACE when it begins and ends. `letters` fails once, skips, and hands an
- * artifact on; `endless` runs until it is stopped; `hopeless` can never succeed.
+ * artifact on; `endless` runs until it is stopped; `hopeless` can never succeed. `train` is the real one, and says nothing.
  */
 export function testDags(env: NodeJS.ProcessEnv): readonly Dag[] {
   const retries = { limit: 2, afterSeconds: 1 };
@@ -86,5 +87,5 @@ export function testDags(env: NodeJS.ProcessEnv): readonly Dag[] {
       after: { needs: ['refuse'], run: traced('after', async () => null) },
     },
   });
-  return [letters, endless, hopeless];
+  return [letters, endless, hopeless, dagOf(readDags(env), 'train')];
 }
