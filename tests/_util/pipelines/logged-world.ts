@@ -44,13 +44,24 @@ export async function storeWorld(database: Database, world: LoggedWorld): Promis
     people.flatMap((userId, i) => pastOf(userId, i, world)),
     world,
   );
-  const { rows } = await database.query<{ snapshot: string }>('SELECT pg_current_snapshot()::text AS snapshot');
-  const snapshot = rows[0]?.snapshot ?? '';
+  const snapshot = await snapshotOf(database);
   await storeAll(
     database,
     people.flatMap((userId, i) => decisionsOf(userId, i, world, snapshot)),
     world,
   );
+}
+
+/**
+ * Of a read that saw every event there is, where nobody else is at work. What Postgres says also tells of transactions in
+ * other databases of the same server, so that it is not the same each time.
+ */
+async function snapshotOf(database: Database): Promise<string> {
+  const { rows } = await database.query<{ next: string }>(
+    'SELECT (max(transaction_id::text::int8) + 1)::text AS next FROM events',
+  );
+  const next = rows[0]?.next ?? '1';
+  return `${next}:${next}:`;
 }
 
 function peopleOf({ name, people: { seen, heldOut } }: LoggedWorld): readonly string[] {
