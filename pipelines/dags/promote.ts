@@ -66,7 +66,7 @@ async function promoteAll(database: Database, nowMs: number): Promise<Json> {
   return answers;
 }
 
-function nextOf({ stage, percent }: Standing): Pick<RolloutCommand, 'to' | 'percent'> {
-  const next = canarySteps.find((each) => stage === 'shadow' || each > percent);
+function nextOf({ percent }: Standing): Pick<RolloutCommand, 'to' | 'percent'> {
+  const next = canarySteps.find((each) => each > percent);
   return next === undefined ? { to: 'active' } : { to: 'canary', percent: next };
 }
