@@ -3,7 +3,7 @@ import type { Experiment } from '../experiments/experiment.ts';
 import type { Policy } from '../experiments/policies/policy.ts';
 import type { Clock } from '../platform/clock.ts';
 import { type Followed, type FollowOptions, follow } from '../platform/follow.ts';
-import { firstStep, foldRollouts, type Subject, servingOf, subjectName } from '../registry/rollout.ts';
+import { firstStep, foldRollouts, type Subject, servesPeople, servingOf, subjectName } from '../registry/rollout.ts';
 import type { RolloutStore } from '../registry/rollout-store.ts';
 
 /** Which policies may decide about people. */
@@ -41,7 +41,13 @@ export function followRollouts(deps: FollowRolloutsDeps): Followed<ServedPolicie
       const serving = servingOf(foldRollouts(steps));
       await policies.refresh(); // a step may be of a model that was registered a moment ago
       const known = policies.current();
-      await Promise.all(serving.cleared.map((each) => find(each, known)?.predictor?.load()));
+      await Promise.all(
+        serving.cleared.map((each) => {
+          const ready = find(each, known)?.predictor?.load();
+          // one that serves nobody is tried again when it is asked, and must not keep a rollback from taking effect
+          return servesPeople(each) ? ready : ready?.catch(() => {});
+        }),
+      );
       return { id: steps.length, read: () => toServed(serving, known) };
     },
     ...rest,
