@@ -116,7 +116,10 @@ function ignored(tip: OpenTip, waitedMs: number): Uint8Array {
 
 const pauseAfterFailureMs = 5_000;
 
-/** Does each chore at once and then at its pace, until `signal`. What fails is tried again at its next time. */
+/**
+ * Does each chore at once and then at its pace, until `signal`, which the chores' database should break off: none of them
+ * looks whether it should end. What fails is tried again at its next time.
+ */
 export async function runChores(
   chores: readonly Chore[],
   { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
@@ -125,7 +128,7 @@ export async function runChores(
     while (!signal.aborted) {
       let pauseMs = everyMs;
       await run(clock()).catch((error: unknown) => {
-        log.warn({ chore: name, error: String(error) }, 'chore failed');
+        if (!signal.aborted) log.warn({ chore: name, error: String(error) }, 'chore failed');
         pauseMs = Math.max(everyMs, pauseAfterFailureMs);
       });
       await sleep(pauseMs, undefined, { signal }).catch(() => {});

@@ -35,52 +35,37 @@ await runMain(async (signal) => {
   const config = readConsumersConfig(process.env);
   const durables = durablesOf(config.ackWaitMs);
   const log = createLog({ name: 'consumers', level: config.logLevel, pretty: process.stdout.isTTY });
-  const database = openDatabase({
-    url: config.databaseUrl,
+  const lost = new AbortController();
+  const stopped = AbortSignal.any([signal, lost.signal]);
+  const shared = { url: config.databaseUrl, statementTimeoutMs };
+  const eventsDatabase = openDatabase({
+    ...shared,
     applicationName: 'oo-consumers',
     maxConnections: durables.length * batchesInFlight,
-    statementTimeoutMs,
   });
-  const choresDatabase = openDatabase({
-    url: config.databaseUrl,
-    applicationName: 'oo-chores',
-    maxConnections: 1,
-    statementTimeoutMs: choreTimeoutMs,
-  });
-  const rewardsDatabase = openDatabase({
-    url: config.databaseUrl,
-    applicationName: 'oo-rewards',
-    maxConnections: 1,
-    statementTimeoutMs,
-  });
-  const shadowsDatabase = openDatabase({
-    url: config.databaseUrl,
-    applicationName: 'oo-shadows',
-    maxConnections: shadowsAtOnce,
-    statementTimeoutMs: choreTimeoutMs,
-  });
-  const gateDatabase = openDatabase({
-    url: config.databaseUrl,
-    applicationName: 'oo-gate',
-    maxConnections: 2,
-    statementTimeoutMs: choreTimeoutMs,
-  });
-  const mlflowDatabase = openDatabase({
-    url: config.databaseUrl,
-    applicationName: 'oo-mlflow',
-    maxConnections: 2, // one holds the lock
-    statementTimeoutMs,
-  });
+  const followDatabase = openDatabase({ ...shared, applicationName: 'oo-follow', maxConnections: 2 });
+  const openForChore = (name: string, maxConnections: number, timeoutMs = choreTimeoutMs) =>
+    openDatabase({
+      ...shared,
+      applicationName: `oo-${name}`,
+      maxConnections,
+      statementTimeoutMs: timeoutMs,
+      signal: stopped,
+    });
+  const choresDatabase = openForChore('chores', 1);
+  const rewardsDatabase = openForChore('rewards', 1, statementTimeoutMs);
+  const shadowsDatabase = openForChore('shadows', shadowsAtOnce);
+  const gateDatabase = openForChore('gate', 2);
+  const mlflowDatabase = openForChore('mlflow', 2, statementTimeoutMs); // one holds the lock
   await using onnx = lazyOnnxPool();
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
-  const lost = new AbortController();
   void bus.closed.then((error) => {
     if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
   });
   try {
-    const eventStore = createEventStore(database);
-    const deadLetterStore = createDeadLetterStore(database);
-    const modelStore = createModelStore(shadowsDatabase);
+    const eventStore = createEventStore(eventsDatabase);
+    const deadLetterStore = createDeadLetterStore(eventsDatabase);
+    const modelStore = createModelStore(followDatabase);
     const { readContent } = modelStore;
     const openPredictor = createPredictors({ readContent, loadOnnx: onnx.load, timeoutMs: predictionMs });
     const models = followModels({
@@ -90,8 +75,7 @@ await runMain(async (signal) => {
       policyOf: (version) => createModelPolicy(version, openPredictor),
       log,
     });
-    const shadows = followShadows({ store: createRolloutStore(shadowsDatabase), policies: models, log });
-    const stopped = AbortSignal.any([signal, lost.signal]);
+    const shadows = followShadows({ store: createRolloutStore(followDatabase), policies: models, log });
     const mlflow = config.mlflow && createMlflowClient({ ...config.mlflow, signal: stopped, random: Math.random });
     const all = [
       ...createChores({ bus, database: choresDatabase }, config),
@@ -108,9 +92,15 @@ await runMain(async (signal) => {
   } finally {
     await bus.close();
     await Promise.all(
-      [database, choresDatabase, rewardsDatabase, shadowsDatabase, gateDatabase, mlflowDatabase].map((pool) =>
-        pool.end(),
-      ),
+      [
+        eventsDatabase,
+        followDatabase,
+        choresDatabase,
+        rewardsDatabase,
+        shadowsDatabase,
+        gateDatabase,
+        mlflowDatabase,
+      ].map((pool) => pool.end()),
     );
   }
 });

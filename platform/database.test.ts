@@ -57,3 +57,22 @@ it.each([
   await drop();
   expect(rows[0]?.settings).toEqual(expected);
 });
+
+describe('a database with a signal', () => {
+  it('breaks off what is under way and what comes, as an outage, and can be ended', async () => {
+    const { url, drop } = await createEmptyDatabase();
+    const stop = new AbortController();
+    const database = openDatabase({ url, applicationName: 'test', maxConnections: 2, signal: stop.signal });
+    const held = await database.connect();
+    await held.query('BEGIN');
+    const [free, ofHeld] = [database.query('SELECT pg_sleep(60)'), held.query('SELECT pg_sleep(60)')];
+    stop.abort();
+    const failures = await Promise.all(
+      [free, ofHeld, database.query('SELECT 1')].map((statement) => statement.then(() => 'none', classifyFailure)),
+    );
+    expect(failures).toEqual(['outage', 'outage', 'outage']);
+    held.release();
+    await database.end();
+    await drop();
+  });
+});

@@ -10,6 +10,8 @@ export interface DatabaseOptions {
    * connection, fails as an outage. Undefined: as long as it takes, which over a lost connection is for ever.
    */
   readonly statementTimeoutMs?: number;
+  /** Breaks off, as outages, all statements under way and to come. For work that may end anywhere and begin anew. */
+  readonly signal?: AbortSignal;
   /**
    * For a few named statements that each read rows by their keys, thousands of times a second: a connection plans each
    * once and keeps the plan. Planning one anew, as Postgres else does wherever it knows better what it is asked for, takes
@@ -22,6 +24,8 @@ export type Database = pg.Pool;
 
 /** How much later than the server this side gives up: then the server is slow, not lost, and has let go of its locks. */
 const answerGraceMs = 2_000;
+/** Where even a long statement's connection is gone, this side asks the other's network after this long, and gives up soon. */
+const silenceMs = 10_000;
 /** A transaction that waits this long for its next statement belongs to a process that is gone; its locks are freed. */
 const idleInTransactionMs = 60_000;
 const planOnce = ' -c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
@@ -33,7 +37,7 @@ const planOnce = ' -c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
  * statement failed in any way.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { url, applicationName, maxConnections, statementTimeoutMs, plansOnce = false } = options;
+  const { url, applicationName, maxConnections, statementTimeoutMs, signal, plansOnce = false } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -41,6 +45,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     options: `-c TimeZone=UTC -c default_transaction_isolation=read\\ committed${plansOnce ? planOnce : ''}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: silenceMs,
     idle_in_transaction_session_timeout: idleInTransactionMs,
     ...(statementTimeoutMs === undefined
       ? {}
@@ -49,7 +54,20 @@ export function openDatabase(options: DatabaseOptions): Database {
   const ignore = () => {}; // a statement that it breaks fails by itself
   pool.on('error', ignore);
   pool.on('connect', (client) => client.on('error', ignore));
+  if (signal) breakOff(pool, signal);
   return pool;
+}
+
+/** Ending a client breaks off its statement; the pool then drops it. */
+function breakOff(pool: Database, signal: AbortSignal): void {
+  const clients = new Set<pg.PoolClient>();
+  const end = (client: pg.PoolClient) => void (client as unknown as pg.Client).end().catch(() => {});
+  pool.on('connect', (client) => {
+    clients.add(client);
+    if (signal.aborted) end(client);
+  });
+  pool.on('remove', (client) => clients.delete(client));
+  signal.addEventListener('abort', () => clients.forEach(end), { once: true });
 }
 
 /**

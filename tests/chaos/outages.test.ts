@@ -121,6 +121,37 @@ describe.concurrent('a process that finds no server when it starts', () => {
   });
 });
 
+describe.concurrent('a process that is asked to stop', () => {
+  it('does so though the network to Postgres is lost, and keeps what it held for others', patience, async () => {
+    await using rig = await startOutageRig();
+    const consumers = rig.start();
+    await publishStory(rig.ledger, { count: 60, seed: 70 });
+    await rig.drained();
+    rig.postgresProxy.lose();
+    await publishStory(rig.ledger, { count: 60, seed: 71 });
+    expect(await Promise.race([consumers.stop(), sleep(40_000, 'still there')])).toBe(0);
+    rig.postgresProxy.heal();
+    rig.start();
+    await rig.drained();
+    await rig.ledger.check();
+  });
+
+  it('does so though its chores wait for a lock', patience, async () => {
+    await using rig = await startOutageRig();
+    const client = await rig.database.connect();
+    await client.query('BEGIN; LOCK TABLE tip_outcomes IN ACCESS EXCLUSIVE MODE');
+    const consumers = rig.start();
+    await waitFor('a chore to wait', async () => {
+      const { rowCount } = await rig.database.query(
+        "SELECT FROM pg_stat_activity WHERE application_name = 'oo-chores' AND wait_event_type = 'Lock'",
+      );
+      return rowCount === 1;
+    });
+    expect(await Promise.race([consumers.stop(), sleep(20_000, 'still there')])).toBe(0);
+    client.release(true);
+  });
+});
+
 describe.concurrent('a stream of dead letters that is full', () => {
   it('holds up no good event; the bad ones wait, and are put aside once there is room', patience, async () => {
     await using rig = await startOutageRig();
