@@ -82,3 +82,8 @@ function git(...args: string[]): string {
     return ''; // a copy without its history
   }
 }
+
+/** The median of several rounds, with the lowest and the highest. */
+export function spreadCell({ median, min, max }: Spread): string {
+  return `${figure(median)} (${figure(min)} – ${figure(max)})`;
+}

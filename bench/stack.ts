@@ -21,6 +21,8 @@ export interface Stack {
   readonly pids: { readonly postgres: number; readonly nats: number };
   /** For files; gone afterwards, and every process with it among its arguments. */
   readonly folder: string;
+  /** Aborts what is going on. */
+  readonly signal: AbortSignal;
   readonly versions: { readonly postgres: string; readonly nats: string };
   /** Starts a script that can reach both. It ends with the stack at the latest; its own end before that fails the work. */
   start(path: string, env?: ScriptOptions['env']): Script;
@@ -81,6 +83,7 @@ export async function withStack<Result>(
     urls: { databaseUrl: postgres.url, natsUrl: nats.url },
     pids: { postgres: postgres.pid, nats: nats.pid },
     folder: run.folder,
+    signal,
     versions: {
       postgres: version.rows[0]?.server_version ?? '',
       nats: (await natsInfo(nats.port))?.version ?? '',

@@ -1,7 +1,7 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { letterId, readReplay, seenAt, withoutReplay } from '../features/dead-letter.ts';
 import type { SeenLetter } from '../features/dead-letter-store.ts';
-import { type AnyEnvelope, unreadBinary, unreadJson, versions } from '../features/envelope.ts';
+import { type AnyEnvelope, newestOf, unreadBinary, unreadJson, versions } from '../features/envelope.ts';
 import type { DeadLetterReasonName } from '../gen/proto/oo/contract.ts';
 import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import type { Bus, Delivery } from '../platform/bus.ts';
@@ -143,14 +143,15 @@ function readIds(message: Bytes): Pick<SeenLetter, 'eventId' | 'userId'> {
   };
 }
 
+const newest = newestOf(versions);
+
 type Bytes = Pick<Delivery, 'data' | 'headers'>;
 
 /** Undefined: the bytes are no envelope of any version. */
 function readWhole({ data, headers }: Bytes): Pick<AnyEnvelope, 'eventId' | 'userId'> | undefined {
   try {
-    const unread = isJson(headers) ? unreadJson(new TextDecoder().decode(data)) : unreadBinary(data);
-    const version = versions.get(unread.schemaVersion) ?? [...versions.values()].at(-1);
-    return version && unread.read(version.schema);
+    const unread = isJson(headers) ? unreadJson(new TextDecoder().decode(data)) : unreadBinary(data, newest.schema);
+    return unread.read((versions.get(unread.schemaVersion) ?? newest).schema);
   } catch {
     return undefined;
   }

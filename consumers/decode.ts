@@ -1,6 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import {
   type AnyEnvelope,
+  newestOf,
   unreadBinary,
   unreadJson,
   type Version,
@@ -33,15 +34,15 @@ export const decode: Decode = createDecode(versions, deltas);
 export function createDecode<Newest>(of: Versions<Newest>, deltasOf: (event: Newest) => readonly Delta[]): Decode {
   const validator = createValidator();
   const names = [...of.keys()];
-  const newest = names.at(-1) ?? '';
+  const newest = newestOf(of);
 
   return ({ subject, data, headers }) => {
     const isText = isJson(headers);
     let version: Version<Newest> | undefined;
     let envelope: AnyEnvelope;
     try {
-      const unread = isText ? unreadJson(utf8.decode(data)) : unreadBinary(data);
-      version = of.get(unread.schemaVersion || newest); // one that says none breaks a rule of any version
+      const unread = isText ? unreadJson(utf8.decode(data)) : unreadBinary(data, newest.schema);
+      version = unread.schemaVersion ? of.get(unread.schemaVersion) : newest; // one that says none breaks a rule of any
       if (!version) return bad('unsupported_version', `schema_version must be one of ${names.join(', ')}`);
       envelope = unread.read(version.schema);
     } catch {

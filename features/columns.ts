@@ -63,8 +63,14 @@ export const wireOf = ({ type }: Pick<Column, 'type'>): Wire => wires[type];
 export function columnArray(rows: readonly Readonly<Record<string, unknown>>[], column: Column): ArrayParameter {
   const { name, type, role } = column;
   const absent = role === 'sum' ? 0 : null;
-  const values = rows.map((row) => row[name] ?? absent);
-  return values.every((value) => value === null) ? '{}' : wires[type].array(values); // `unnest` fills up with null
+  const values: unknown[] = [];
+  let hasAny = false;
+  for (const row of rows) {
+    const value = row[name] ?? absent;
+    hasAny ||= value !== null;
+    values.push(value);
+  }
+  return hasAny ? wires[type].array(values) : '{}'; // `unnest` fills up with null
 }
 
 /** A value on its way to Postgres. What is absent from a sum adds nothing. */

@@ -7,6 +7,7 @@ import {
 } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { subjects } from '../gen/proto/oo/contract.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { type AnyEnvelope, createReadEnvelope, firstVersion, nextVersion, unreadBinary, versions } from './envelope.ts';
 
 /** An envelope with nothing in it but who it is about. */
@@ -74,7 +75,7 @@ describe('unreadBinary', () => {
     ],
     ['a version that is no text', [0x18, 1], ''],
   ])('finds in %s the version', (_, bytes, version) => {
-    expect(unreadBinary(new Uint8Array(bytes)).schemaVersion).toBe(version);
+    expect(unreadBinary(new Uint8Array(bytes), EnvelopeSchema).schemaVersion).toBe(version);
   });
 
   it.each([
@@ -84,6 +85,6 @@ describe('unreadBinary', () => {
     ['a group that never ends', [0xa3, 6, 8, 1]],
     ['groups in groups in groups', Array.from({ length: 100_000 }, () => 0x0b)],
   ])('throws on %s', (_, bytes) => {
-    expect(() => unreadBinary(new Uint8Array(bytes))).toThrow();
+    expect(() => unreadBinary(new Uint8Array(bytes), EnvelopeSchema)).toThrow();
   });
 });

@@ -43,6 +43,13 @@ export function nextVersion<Before, Next extends AnyEnvelope>(
   return new Map([...older, ...firstVersion(schema)]);
 }
 
+/** The version that a build works with, and that most of what it reads is of. */
+export function newestOf<Newest>(of: Versions<Newest>): Version<Newest> {
+  const newest = [...of.values()].at(-1);
+  if (!newest) throw new TypeError('there is no version');
+  return newest;
+}
+
 function nameOf({ file }: DescMessage): string {
   return file.proto.package.split('.').at(-1) ?? '';
 }
@@ -73,9 +80,21 @@ export interface Unread {
   readonly read: (schema: DescMessage) => AnyEnvelope;
 }
 
-/** An envelope in binary form. Throws on bytes that are no message at all. */
-export function unreadBinary(bytes: Uint8Array): Unread {
-  return { schemaVersion: findVersion(bytes), read: (schema) => fromBinary(schema, bytes) as AnyEnvelope };
+/** An envelope in binary form, which is read once if it is one of the `likely` schema. Throws on bytes that are no message. */
+export function unreadBinary(bytes: Uint8Array, likely: DescMessage): Unread {
+  const envelope = tryBinary(likely, bytes);
+  return {
+    schemaVersion: envelope?.schemaVersion ?? findVersion(bytes),
+    read: (schema) => (schema === likely && envelope) || (fromBinary(schema, bytes) as AnyEnvelope),
+  };
+}
+
+function tryBinary(schema: DescMessage, bytes: Uint8Array): AnyEnvelope | undefined {
+  try {
+    return fromBinary(schema, bytes) as AnyEnvelope;
+  } catch {
+    return undefined;
+  }
 }
 
 /** An envelope in protojson. Fields of a newer contract are left out. Throws on text that is no JSON. */
@@ -88,7 +107,7 @@ export function unreadJson(text: string): Unread {
   };
 }
 
-/** Steps over the fields of the envelope, whatever they hold; it takes a twentieth of the time that decoding does. */
+/** Steps over the fields of the envelope, whatever they hold. */
 function findVersion(bytes: Uint8Array): string {
   const reader = new BinaryReader(bytes);
   let found = '';
