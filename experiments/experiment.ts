@@ -102,7 +102,7 @@ export interface Choices {
   readonly clearedPolicies?: ReadonlySet<string> | undefined;
 }
 
-/** As many as a decision event can name. */
+/** Less than a decision event can name: a canary comes on top. */
 const experimentsMax = 64;
 
 /**
