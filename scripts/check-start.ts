@@ -63,7 +63,11 @@ const run = promisify(execFile);
 async function tryDecision(output: string): Promise<void> {
   const [command = 'false'] = /npm run decision -- \S+/.exec(output) ?? [];
   const explained = (await run('sh', ['-c', command], { cwd: root, env })).stdout;
-  check('npm run decision explains the decision', explained.includes('The same, bit for bit'), explained);
+  check(
+    'npm run decision explains the decision, from a database that nobody has stopped',
+    explained.includes('The same, bit for bit'),
+    explained,
+  );
 }
 
 /** The two calls that were printed, run as printed. */
@@ -92,8 +96,10 @@ try {
   }
   check('every decision is recomputed bit by bit', first.output.includes(': 100 % bit-equal'), first.output);
   await tryCalls(first.output);
-  await tryDecision(first.output);
   check('it runs as processes of its own', running().length >= 4, String(running().length));
+  const twice = await run('npm', ['start'], { cwd: root, env }).catch((error: { stderr: string }) => error);
+  check('another start in the same folder says that one runs', /already runs in this folder/.test(twice.stderr));
+  await tryDecision(first.output);
   first.interrupt();
   await first.ended;
   check('Ctrl-C leaves nothing running', await waitFor('all to end', async () => running().length === 0, 30_000));

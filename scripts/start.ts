@@ -11,6 +11,7 @@ import { openDatabase } from '../platform/database.ts';
 import { freePort } from '../platform/embedded/free-port.ts';
 import { ensureNats, stopNats } from '../platform/embedded/nats.ts';
 import { ensurePostgres, stopPostgres } from '../platform/embedded/postgres.ts';
+import { makeFolder, withLock } from '../platform/embedded/process.ts';
 import { migrate } from '../platform/migrations.ts';
 import { runMain } from '../platform/run-main.ts';
 import { readServerConfig } from '../server/config.ts';
@@ -23,7 +24,12 @@ import { startProcess } from './process.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = `${root}.oo`;
 
-await runMain(async (signal) => {
+const busy = 'npm start already runs in this folder, on the data in .oo: stop that one first, or start another clone.';
+
+makeFolder(home);
+await runMain((signal) => withLock(`${home}/start`, () => start(signal), 0, busy));
+
+async function start(signal: AbortSignal): Promise<void> {
   const env = process.env;
   // All complaints before anything starts; what is embedded has no address yet.
   checkConfig([readServerConfig, readConsumersConfig], {
@@ -57,7 +63,7 @@ await runMain(async (signal) => {
   await Promise.race([aborted(signal), ended]);
   say();
   say(dim('stopping …'));
-});
+}
 
 /** Stopped in the end even if an earlier start, killed, has left it running. */
 async function startPostgres(stack: AsyncDisposableStack): Promise<string> {

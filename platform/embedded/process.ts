@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { StartupError } from '../run-main.ts';
 
 const LOG_BYTES_MAX = 10_000_000;
 const POLL_MS = 20;
@@ -144,14 +145,18 @@ export function findProcesses(...args: readonly string[]): number[] {
 
 /**
  * Does `work` while no other process does work under the same lock file. The kernel holds the lock (through SQLite, the
- * one way to it that Node has), so a holder that dies, however hard, frees it: no pid to compare, nothing to steal.
+ * one way to it that Node has), so a holder that dies, however hard, frees it: no pid to compare, nothing to steal. Rejects
+ * with `busy` where another process has held it for all of `waitMs`.
  */
-export async function withLock<T>(file: string, work: () => Promise<T>, waitMs = 120_000): Promise<T> {
+export async function withLock<T>(
+  file: string,
+  work: () => Promise<T>,
+  waitMs = 120_000,
+  busy = `Another process has held ${file} for ${waitMs / 1000} s. End it, then try again.`,
+): Promise<T> {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    if (!(await until(() => tryLock(database), waitMs))) {
-      throw new Error(`Another process has held ${file} for ${waitMs / 1000} s. End it, then try again.`);
-    }
+    if (!(await until(() => tryLock(database), waitMs))) throw new StartupError(busy);
     return await work();
   } finally {
     database.close();
