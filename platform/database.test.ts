@@ -37,9 +37,9 @@ describe('classifyFailure', () => {
 });
 
 it.each([
-  [undefined, ['UTC', 'read committed', 'auto', 'on']],
-  [false, ['UTC', 'read committed', 'auto', 'on']],
-  [true, ['UTC', 'read committed', 'force_generic_plan', 'off']],
+  [undefined, ['UTC', 'read committed', '30', '10', '3', 'auto', 'on']],
+  [false, ['UTC', 'read committed', '30', '10', '3', 'auto', 'on']],
+  [true, ['UTC', 'read committed', '30', '10', '3', 'force_generic_plan', 'off']],
 ])('connections have the settings that were asked for (plansOnce %s)', async (plansOnce, expected) => {
   const { url, drop } = await createEmptyDatabase();
   const database = openDatabase({
@@ -48,7 +48,8 @@ it.each([
     maxConnections: 1,
     ...(plansOnce !== undefined && { plansOnce }),
   });
-  const names = ['TimeZone', 'default_transaction_isolation', 'plan_cache_mode', 'enable_seqscan'];
+  const asks = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count'];
+  const names = ['TimeZone', 'default_transaction_isolation', ...asks, 'plan_cache_mode', 'enable_seqscan'];
   const { rows } = await database.query<{ settings: string[] }>(
     'SELECT array_agg(current_setting(name) ORDER BY place) AS settings FROM unnest($1::text[]) WITH ORDINALITY AS a(name, place)',
     [names],

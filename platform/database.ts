@@ -28,6 +28,8 @@ const answerGraceMs = 2_000;
 const silenceMs = 10_000;
 /** A transaction that waits this long for its next statement belongs to a process that is gone; its locks are freed. */
 const idleInTransactionMs = 60_000;
+/** The server asks too, and ends the sessions of whoever is gone, which else take up places for hours: within a minute. */
+const serverAsks = ' -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3';
 const planOnce = ' -c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
 
 /**
@@ -42,7 +44,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionString: url,
     application_name: applicationName,
     max: maxConnections,
-    options: `-c TimeZone=UTC -c default_transaction_isolation=read\\ committed${plansOnce ? planOnce : ''}`,
+    options: `-c TimeZone=UTC -c default_transaction_isolation=read\\ committed${serverAsks}${plansOnce ? planOnce : ''}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: silenceMs,

@@ -5,8 +5,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /**
-   * From now on nothing passes and nobody is told: connections stay open, new ones are taken and stay silent. Neither
-   * side learns of it, as when a firewall forgets a connection or a machine loses its power.
+   * From now on nothing passes and nobody is told: connections stay open, new ones are taken and stay silent, and the
+   * server hears nothing of these. Neither side learns of it, as when a firewall forgets a connection or a machine loses
+   * its power.
    */
   lose(): void;
   /** New connections work again. Those from before stay silent for ever, as they do behind a firewall that forgot them. */
@@ -23,15 +24,20 @@ interface Pair {
 
 export async function startProxy(port: number): Promise<TcpProxy> {
   const pairs = new Set<Pair>();
+  const unheard = new Set<Socket>();
   let isLost = false;
   let taken = 0;
 
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (near) => {
+    taken++;
+    if (isLost) {
+      unheard.add(near.on('error', () => {}));
+      return;
+    }
     const far = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const pair: Pair = { near, far, isLost };
-    taken++;
     pairs.add(pair);
-    if (isLost) silence(pair);
+    near.resume();
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -71,7 +77,7 @@ export async function startProxy(port: number): Promise<TcpProxy> {
       isLost = false;
     },
     async [Symbol.asyncDispose]() {
-      for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy();
+      for (const socket of [...unheard, ...[...pairs].flatMap(({ near, far }) => [near, far])]) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };

@@ -72,8 +72,8 @@ it('a storm changes nothing', { timeout: minutes * 60_000 + 900_000 }, async () 
   say(`seed ${seed}: SOAK_SEED=${seed} SOAK_MINUTES=${minutes} npm run soak`);
   const postgres = await startTestPostgres();
   await using rig = await startOutageRig(postgres);
-  const crew = startCrew(rig);
-  const producer = startProducer(rig);
+  await using crew = startCrew(rig);
+  using producer = startProducer(rig);
   const endsAt = performance.now() + minutes * 60_000;
   const counts = new Map<string, number>();
   const recoveries = new Map<string, number>();
@@ -98,8 +98,7 @@ it('a storm changes nothing', { timeout: minutes * 60_000 + 900_000 }, async () 
     }
   }
 
-  await producer.stop();
-  await crew.end();
+  await producer.settle();
   const { ledger } = rig;
   say(`events ${ledger.events.size}, repeats absorbed ${ledger.repeats}, dead letters ${ledger.badMessages}`);
   for (const [kind, count] of counts)
@@ -108,12 +107,11 @@ it('a storm changes nothing', { timeout: minutes * 60_000 + 900_000 }, async () 
   expect(producer.settled()).toBeGreaterThan(0);
 });
 
-interface Crew {
+interface Crew extends AsyncDisposable {
   /** One of the processes that work. */
   pick(nth: number): NodeProcess | undefined;
   /** How many ended without being asked to; each of them was replaced. */
   deserters(): number;
-  end(): Promise<void>;
 }
 
 /** Keeps consumers running, as a supervisor does: whichever ends is replaced. */
@@ -141,7 +139,7 @@ function startCrew(rig: OutageRig): Crew {
   return {
     pick: (nth) => [...running][nth % (running.size || 1)],
     deserters: () => deserters,
-    async end() {
+    async [Symbol.asyncDispose]() {
       isOver = true;
       await Promise.all([...running].map((process) => process.stop()));
     },
@@ -203,13 +201,11 @@ async function measureRecovery({ ledger, database }: OutageRig): Promise<number>
   return performance.now() - from;
 }
 
-interface Producer {
+interface Producer extends Disposable {
   /** Messages that were handed over and are not in their stream yet. */
   waiting(): number;
   /** Stops for a moment, waits until everything is settled, and compares. */
   settle(): Promise<void>;
-  /** Settles and stops for good. */
-  stop(): Promise<void>;
   /** Events that were compared. */
   settled(): number;
 }
@@ -261,10 +257,7 @@ function startProducer(rig: OutageRig): Producer {
   return {
     waiting: () => unsent.size,
     settle,
-    async stop() {
-      await settle();
-      clearInterval(ticks);
-    },
+    [Symbol.dispose]: () => clearInterval(ticks),
     settled: () => settled.length,
   };
 }
