@@ -102,9 +102,14 @@ describe('a letter', () => {
   });
 
   const whole = toBinary(EnvelopeSchema, create(EnvelopeSchema, { producer: 'p', userId: 'anna é', causationId: 'c' }));
+  const telling = toBinary(
+    EnvelopeSchema,
+    create(EnvelopeSchema, { producer: '"userId": "ben"', userId: 'anna é', causationId: 'c' }),
+  );
   const json = { 'Content-Type': 'application/json' };
   it.each([
     ['bytes that break off', {}, whole.subarray(0, -1), 'anna é'],
+    ['bytes that break off, with such a text in them', {}, telling.subarray(0, -1), 'anna é'],
     ['bytes that break off in the id', {}, whole.subarray(0, -4), null],
     ['JSON that breaks off', json, '{"user_id" : "anna \\u00e9", "tipServed": {', 'anna é'],
     ['JSON with a wrong type', json, '{"userId": "anna é", "tipServed": 7}', 'anna é'],
@@ -112,7 +117,16 @@ describe('a letter', () => {
     ['JSON that breaks off in the id', json, '{"userId": "anna', null],
     ['JSON with an escape that is none', json, '{"userId": "anna \\x"', null],
     ['JSON with a NUL', json, '{"userId": "a\\u0000", "tipServed": 7}', null],
+    ['bytes that say to be JSON', json, whole, 'anna é'],
+    ['JSON with bytes of a field before it', json, '\n\u0000*\u0003ben {"userId": "anna é",', 'anna é'],
+    [
+      'JSON with a number for the id',
+      json,
+      '{"userId": 12345678901234567890, "tipServed": {}}',
+      '12345678901234567890',
+    ],
     ['bytes that are neither', {}, 'anna', null],
+    ['bytes that are neither, and say to be JSON', json, 'anna', null],
   ])('tells of whom it was about even where it cannot be read: %s', async (_, headers, data, userId) => {
     expect(readLetter(await aside({ headers, data: Buffer.from(data) }))?.userId).toBe(userId);
   });

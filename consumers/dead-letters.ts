@@ -159,7 +159,9 @@ function readWhole({ data, headers }: Bytes): Pick<AnyEnvelope, 'eventId' | 'use
 
 /** Whom bytes speak of that are no envelope as a whole, so that an erasure finds them. Empty: they do not say. */
 function salvageUserId({ data, headers }: Bytes): string {
-  return (isJson(headers) ? '' : userIdInFields(data)) || userIdInText(new TextDecoder().decode(data));
+  const inFields = () => userIdInFields(data);
+  const inText = () => userIdInText(new TextDecoder().decode(data));
+  return isJson(headers) ? inText() || inFields() : inFields() || inText(); // what they say to be comes first
 }
 
 /** Reads fields as far as it goes. */
@@ -179,10 +181,11 @@ function userIdInFields(data: Uint8Array): string {
   return found;
 }
 
+/** Ids that are numbers elsewhere come as numbers, without quotes. */
 function userIdInText(text: string): string {
-  const [, quoted] = /"(?:userId|user_id)"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
+  const [, quoted, number = ''] = /"(?:userId|user_id)"\s*:\s*(?:("(?:[^"\\]|\\.)*")|(-?\d+))/.exec(text) ?? [];
   try {
-    return quoted === undefined ? '' : String(JSON.parse(quoted));
+    return quoted === undefined ? number : String(JSON.parse(quoted));
   } catch {
     return '';
   }

@@ -1,3 +1,4 @@
+import { erasedAmong } from '../features/erasure-store.ts';
 import type { Database } from '../platform/database.ts';
 import { type Experiment, readExperiment } from './experiment.ts';
 
@@ -19,7 +20,10 @@ export interface StoredSet {
 
 /** Errors are those of the database. */
 export interface ExperimentStore {
-  /** Puts a set in force. Undefined, and nothing is done, unless the newest is `previousId`. */
+  /**
+   * Puts a set in force. Undefined, and nothing is done, unless the newest is `previousId`, or if somebody whom it forces
+   * into an arm was erased.
+   */
   append(set: Omit<StoredSet, 'id' | 'atMs'>): Promise<StoredSet | undefined>;
   /** The newest set, unless that is the one with this id. */
   readNewest(knownId: number): Promise<StoredSet | undefined>;
@@ -81,9 +85,12 @@ const setColumns = `id::float8, previous_id::float8 AS "previousId", version, de
 
 /** Of two that replace the same set, the second waits for the first, and finds its number taken. */
 const appendSet = `
+  WITH erased AS (
+    ${erasedAmong("ARRAY(SELECT jsonb_object_keys(each->'forced') FROM jsonb_array_elements($3::jsonb->'experiments') AS e(each))")}
+  )
   INSERT INTO experiment_sets (id, previous_id, version, definitions, actor, caller, reason)
   SELECT $1::int8 + 1, $1::int8, $2, $3::jsonb, $4, $5, $6
-  WHERE $1::int8 = coalesce((SELECT max(id) FROM experiment_sets), 0)
+  WHERE $1::int8 = coalesce((SELECT max(id) FROM experiment_sets), 0) AND NOT EXISTS (SELECT FROM erased)
   ON CONFLICT (id) DO NOTHING
   RETURNING ${setColumns}`;
 

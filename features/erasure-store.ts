@@ -10,13 +10,16 @@ export interface Erased {
 }
 
 export interface ErasureStore {
+  /** Those of these people who were erased. Errors are those of the database. */
+  findErased(userIds: readonly string[]): Promise<ReadonlySet<string>>;
   /**
    * Removes a person from every table and has their events refused from now on, all or nothing. Doing it again removes
    * what is there again, and keeps the first time and reason.
    *
    * `removeLetters` is told where the person's dead letters stand in their stream, before the commit: if it fails nothing
-   * is erased, so that the next try finds them too. Until it is done no event is stored. Errors are its own and those of
-   * the database.
+   * is erased, so that the next try finds them too. It is told twice: of all there are before anybody waits, since it may
+   * take its time, and of those that have come meanwhile while no event is stored. Errors are its own and those of the
+   * database.
    */
   erase(
     userId: string,
@@ -61,12 +64,20 @@ const lockWaitMs = 3_000;
 
 export function createErasureStore(database: Database): ErasureStore {
   return {
-    erase: (userId, reason, removeLetters) =>
-      inTransaction(database, async (client) => {
+    async findErased(userIds) {
+      const { rows } = await database.query<{ user_id: string }>(erasedAmong('$1::text[]'), [userIds]);
+      return new Set(rows.map(({ user_id }) => user_id));
+    },
+
+    async erase(userId, reason, removeLetters) {
+      const removed = await readPlaces(database, userId, '');
+      await removeLetters(removed);
+      return inTransaction(database, async (client) => {
         await client.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
         await client.query(waitForWriters);
-        const letters = await client.query<{ sequence: string }>(placesOfLetters, [userId]);
-        await removeLetters(letters.rows.map(({ sequence }) => Number(sequence)));
+        const isRemoved = new Set(removed);
+        const places = await readPlaces(client, userId, 'FOR UPDATE');
+        await removeLetters(places.filter((sequence) => !isRemoved.has(sequence)));
         let rowsRemoved = 0;
         for (const table of personalTables) {
           rowsRemoved += (await client.query(`DELETE FROM ${table} WHERE user_id = $1`, [userId])).rowCount ?? 0;
@@ -75,7 +86,8 @@ export function createErasureStore(database: Database): ErasureStore {
         await client.query(unforce, [userId]);
         const { rows } = await client.query<{ user_hash: string }>(record, [userId, reason, rowsRemoved]);
         return { userHash: rows[0]?.user_hash ?? '', rowsRemoved };
-      }),
+      });
+    },
   };
 }
 
@@ -86,11 +98,20 @@ export function createErasureStore(database: Database): ErasureStore {
  */
 const waitForWriters = 'LOCK TABLE erasures IN EXCLUSIVE MODE';
 
-/** Locks the letters in the order in which a replay marks them. */
-const placesOfLetters = `
-  SELECT unnest(sequences) AS sequence FROM (
-    SELECT sequences FROM dead_letters WHERE user_id = $1 ORDER BY id FOR UPDATE
-  ) AS letters`;
+/** Where a person's letters stand in their stream. Locks them, if at all, in the order in which a replay marks them. */
+async function readPlaces(
+  client: Pick<Database, 'query'>,
+  userId: string,
+  lock: '' | 'FOR UPDATE',
+): Promise<readonly number[]> {
+  const { rows } = await client.query<{ sequence: string }>(
+    `SELECT unnest(sequences) AS sequence FROM (
+      SELECT sequences FROM dead_letters WHERE user_id = $1 ORDER BY id ${lock}
+    ) AS letters`,
+    [userId],
+  );
+  return rows.map(({ sequence }) => Number(sequence));
+}
 
 /** A rebuild that has just done this person stands at the one before: what it does next stays the same. */
 const moveCursors = `

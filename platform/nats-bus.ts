@@ -167,8 +167,9 @@ async function reportOutages(connection: NatsConnection, log: NonNullable<BusOpt
   }
 }
 
+/** Several values of one header are one, as in HTTP. */
 function toRecord(messageHeaders: MsgHdrs | undefined): Record<string, string> {
-  return Object.fromEntries([...(messageHeaders ?? [])].map(([name, [value = '']]) => [name, value]));
+  return Object.fromEntries([...(messageHeaders ?? [])].map(([name, values]) => [name, values.join(', ')]));
 }
 
 /** The server takes headers that the library throws on, whenever it is asked for them. Nobody behind may wait for those. */

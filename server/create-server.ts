@@ -14,7 +14,7 @@ import {
   type Interceptor,
   type MethodImplSpec,
 } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import type { UniversalHandler, UniversalHandlerOptions, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -241,21 +241,22 @@ const neverCompress = 0xffff_ffff;
 
 /** Remembers what is registered, for the fast path, and refuses options with which a service would go its own way. */
 function recordSpecs(router: ConnectRouter, specs: MethodImplSpec[]): ConnectRouter {
-  const refuseOptions = (name: string, options: unknown) => {
-    if (options !== undefined) throw new Error(`${name} has options of its own, which would bypass the interceptors`);
+  const refuseOptions = (name: string, { jsonOptions: _, ...others }: Partial<UniversalHandlerOptions> = {}) => {
+    if (Object.keys(others).length > 0)
+      throw new Error(`${name} has options of its own, which would bypass the interceptors`);
   };
   const recorder: ConnectRouter = {
     handlers: router.handlers,
     service: (service, implementation, options) => {
       refuseOptions(service.typeName, options);
       specs.push(...Object.values(createServiceImplSpec(service, implementation).methods));
-      router.service(service, implementation);
+      router.service(service, implementation, options);
       return recorder;
     },
     rpc: (method, implementation, options) => {
       refuseOptions(method.name, options);
       specs.push(createMethodImplSpec(method, implementation));
-      router.rpc(method, implementation);
+      router.rpc(method, implementation, options);
       return recorder;
     },
   };

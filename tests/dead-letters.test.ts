@@ -4,7 +4,7 @@ import { create, type MessageInitShape, toBinary, toJsonString } from '@bufbuild
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import fc from 'fast-check';
-import { connect as connectNats, type StreamConfig } from 'nats';
+import { connect as connectNats, headers as createHeaders, type StreamConfig } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { putAside } from '../consumers/dead-letters.ts';
 import { createDeadLetterStore, type SeenLetter } from '../features/dead-letter-store.ts';
@@ -192,6 +192,16 @@ describe('a dead letter', () => {
       'X-Trace': 'a\ufffdb',
       'X-Name': 'é',
     });
+  });
+
+  it('keeps all values of a header that has several', async () => {
+    const connection = await connectNats({ servers: loop.nats.url });
+    const headers = createHeaders();
+    for (const value of ['one', 'two']) headers.append('X-Tag', value);
+    await connection.jetstream().publish('signals.several.values', new Uint8Array(), { headers });
+    await connection.close();
+    await loop.drained();
+    expect((await list({ subject: 'signals.several.values' }))[0]?.headers).toEqual({ 'X-Tag': 'one, two' });
   });
 
   it('that nobody put aside, and one that the table refuses, stay in the stream and hold up nobody', async () => {
@@ -404,9 +414,9 @@ const said = (letter: number, sequence: number): SeenLetter => ({
   subject: `signals.adds.up${letter}`,
   headers: { 'X-Sequence': String(sequence) },
   data: Buffer.from([letter]),
-  eventId: null,
-  userId: null,
-  reason: 'undecodable',
+  eventId: namedId(`event ${sequence}`),
+  userId: `adds up ${sequence}`,
+  reason: sequence % 2 ? 'undecodable' : 'rule_violated',
   error: `error ${sequence}`,
   deliveries: sequence,
   seenAtMs: 1_700_000_000_000 + sequence,
@@ -434,6 +444,25 @@ describe('the list', () => {
     expect(pages.flat().map(({ id }) => id)).toEqual(all.map(({ id }) => id));
     const sequences = all.map(({ streamSequence }) => Number(streamSequence));
     expect(sequences).toEqual(sequences.toSorted((a, b) => b - a));
+  });
+
+  it('comes in pages also where letters were seen in the same millisecond', async () => {
+    const subject = 'signals.same.time';
+    const letters = Array.from({ length: 5 }, (_, i) => ({
+      ...said(100 + i, i),
+      subject,
+      seenAtMs: 1_700_000_000_000,
+    }));
+    await createDeadLetterStore(loop.database).store(letters);
+    const ids: string[] = [];
+    let pageToken = '';
+    do {
+      const answer = await admin.listDeadLetters({ filter: { subject }, page: { pageSize: 2, pageToken } });
+      ids.push(...answer.deadLetters.map(({ id }) => id));
+      pageToken = answer.nextPageToken;
+    } while (pageToken !== '');
+    expect(ids.toSorted()).toEqual(letters.map(({ id }) => id).toSorted());
+    await loop.database.query('DELETE FROM dead_letters WHERE subject = $1', [subject]);
   });
 
   it('ends a page before it is larger than a response may be', async () => {
@@ -637,6 +666,26 @@ describe('a replay', () => {
 });
 
 describe('the admin service', () => {
+  it.each([
+    ['a reason that is none', { filter: { reasons: ['DEAD_LETTER_REASON_UNDECODABEL'] } }, 'UNDECODABEL'],
+    ['a field of the filter that is none', { filter: { subjct: 'signals.by.hand' } }, 'subjct'],
+    ['a dry run that is none', { filter: { subject: 'signals.by.hand' }, dryrun: true }, 'dryrun'],
+    ['a negative rate', { filter: { subject: 'signals.by.hand' }, maxPerSecond: -1 }, 'max_per_second'],
+  ])('refuses JSON with %s, and replays nothing', async (_, request, named) => {
+    await bury(1, 'signals.by.hand');
+    const before = await loop.messages('signals');
+    const response = await fetch(`${loop.baseUrl}/oo.admin.v1.AdminService/ReplayDeadLetters`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      { code: 'invalid_argument', message: expect.stringContaining(named) },
+    ]);
+    expect(await loop.messages('signals')).toBe(before);
+  });
+
   it('is called by buf, which needs no proto files', async () => {
     await bury(2, 'signals.by.buf');
     const call = (method: string, request: object) =>

@@ -553,6 +553,21 @@ describe('dead letters that are stored or replayed while people are erased', () 
     expect(await rowsAbout(loop.database, anna)).toMatchObject({ dead_letters: [] });
   });
 
+  it('are off their stream before anybody has to wait, but for those that come meanwhile', async () => {
+    const letters = createDeadLetterStore(loop.database);
+    await letters.store([letterOf(anna, 1), { ...letterOf(anna, 2), sequence: 900_002 }]);
+    const told: (readonly number[])[] = [];
+    await createErasureStore(loop.database).erase(anna, 'asked', async (sequences) => {
+      told.push(sequences);
+      if (told.length > 1) return;
+      const storing = letters.store([{ ...letterOf(anna, 3), sequence: 900_003 }]);
+      const isHeldUp = isSomebodyWaiting().then(() => true);
+      expect(await Promise.race([storing, isHeldUp])).toEqual([]);
+    });
+    expect(told).toEqual([[900_000, 900_002], [900_003]]);
+    expect(await tracesOf(loop.database, anna)).toEqual([]);
+  });
+
   it('are locked in the order in which a replay marks them: neither dies in a deadlock', async () => {
     const letters = [2, 1].map((nth) => letterOf(anna, nth));
     for (const letter of letters) await createDeadLetterStore(loop.database).store([letter]);

@@ -14,6 +14,7 @@ import { waitFor } from '../scripts/demo/wait-for.ts';
 import { followExperiments } from '../server/follow-experiments.ts';
 import { failureOf } from './_util/failure-of.ts';
 import { type Loop, silent, startLoop } from './_util/loop.ts';
+import { isWaitedFor } from './_util/tables.ts';
 
 const adminOf = (baseUrl: string) =>
   createClient(AdminService, createGrpcTransport({ baseUrl, defaultTimeoutMs: 10_000 }));
@@ -231,6 +232,44 @@ describe('experiments that are put in force', () => {
     expect(JSON.parse(current?.definitionsJson ?? '')).toEqual(
       JSON.parse(jsonOf(experiment('a', { forced: { ben: 'control' } }), experiment('b'))),
     );
+  });
+});
+
+describe('somebody who was erased', () => {
+  it('is not brought back by a set that forces them into an arm, nor by trying it', async () => {
+    const [anna, ben] = [`anna "${newId(Date.now())}"`, `ben ${newId(Date.now())}`];
+    for (const userId of [anna, ben]) await createErasureStore(loop.database).erase(userId, 'asked', async () => {});
+    const set = jsonOf(
+      experiment('b', { forced: { cem: 'other', [anna]: 'other' } }),
+      experiment('a', { forced: { [ben]: 'control' } }),
+      experiment('c'),
+    );
+    for (const dryRun of [true, false]) {
+      expect(await failureOf(put(set, { dryRun }))).toMatchObject({
+        code: Code.InvalidArgument,
+        fields: [
+          `definitions_json.experiments[0].forced[${JSON.stringify(anna)}]`,
+          `definitions_json.experiments[1].forced[${JSON.stringify(ben)}]`,
+        ],
+      });
+    }
+    expect(await admin.listExperiments({})).toMatchObject({ sets: [] });
+  });
+
+  it('is not brought back by a set that comes while they are being erased', async () => {
+    const anna = `anna ${newId(Date.now())}`;
+    const store = createExperimentStore(loop.database);
+    const definitions = { experiments: [experiment('a', { forced: { [anna]: 'other' } })] };
+    const set = { previousId: 0, version: 'v', definitions, actor: 'a', caller: 'c', reason: 'r' };
+    let storing: Promise<unknown> | undefined;
+    let rounds = 0;
+    await createErasureStore(loop.database).erase(anna, 'asked', async () => {
+      if (++rounds < 2) return; // the second time nothing about people is written until it is done
+      storing = store.append(set);
+      await Promise.race([storing, waitFor('the set to wait', () => isWaitedFor(loop.database))]);
+    });
+    expect(await storing).toBeUndefined();
+    expect(await admin.listExperiments({})).toMatchObject({ sets: [] });
   });
 });
 

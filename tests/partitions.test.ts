@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createChores } from '../consumers/chores.ts';
 import { deltas } from '../consumers/deltas.ts';
 import { createEventStore, type EventStore } from '../features/event-store.ts';
 import { dropPartitions, ensurePartitions, readWholeFromDay } from '../features/partitions-store.ts';
@@ -236,6 +237,28 @@ describe('dropping months', () => {
   });
 });
 
+describe('the chores of the consumers', () => {
+  it('make the months ahead, and drop old ones only where somebody asks for it', async () => {
+    await ensurePartitions(database, january);
+    const event = shown('anna', january);
+    await storePatiently(store, [event]);
+    await storedOn(database, event.eventId, '2026-01-31');
+    const bus = { publish: () => Promise.reject(new Error('nothing is to be said')) };
+    const doChores = async (keepMonths: number | undefined) => {
+      const chores = createChores({ bus, database }, { ignoredAfterMs: dayMs, keepMonths });
+      for (const { name, run } of chores) if (['partitions', 'retention'].includes(name)) await run(may);
+    };
+    await doChores(undefined);
+    expect(await eventsByPartition()).toEqual({ events_2026_01: 1 });
+    expect(await partitions()).toEqual(expect.arrayContaining(['events_2026_05', 'events_2026_06', 'events_2026_07']));
+    await doChores(4);
+    expect(await eventsByPartition()).toEqual({ events_2026_01: 1 });
+    await doChores(3);
+    expect(await eventsByPartition()).toEqual({});
+    expect(await partitions()).not.toContain('events_2026_01');
+  });
+});
+
 describe('an event counts once', () => {
   const served = async () => (await readBuckets(database, 'anna')).user_daily.map(({ day, served }) => [day, served]);
 
@@ -260,6 +283,14 @@ describe('an event counts once', () => {
     expect(await storePatiently(store, again)).toBe(0); // such as a dead letter that is replayed
     expect(await tableRows(database)).toEqual(once);
     expect(await served()).toEqual([[utcDay(january), 1]]);
+  });
+
+  it('of several that share an id in one batch, the first', async () => {
+    const eventId = newId(january);
+    const both = [shown('anna', january, 'tip', eventId), shown('ben', january, 'tip', eventId.toUpperCase())];
+    expect(await store.store(both.map(storedOf))).toEqual({ stored: 1, refused: 0 });
+    expect(await served()).toEqual([[utcDay(january), 1]]);
+    expect((await readBuckets(database, 'ben')).user_daily).toEqual([]);
   });
 
   it('sent at once by many, around the change of a month', async () => {

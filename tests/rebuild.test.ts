@@ -74,7 +74,8 @@ function rewarded(userId: string): readonly Envelope[] {
   const event = (eventId: string, payload: Payload) =>
     create(EnvelopeSchema, { userId, eventId, schemaVersion: 'v1', occurredAt: toTimestamp(noonMs), payload });
   const candidates = [{ tipId, vector: vectorNames.map((_, i) => 100 * i), propensity: 1 }];
-  const scored = { requestId: newId(noonMs), tipId, policy: 'p', candidates, vectorVersion };
+  const experiments = [{ experiment: 'e', version: '1', arm: 'a' }];
+  const scored = { requestId: newId(noonMs), tipId, policy: 'p', candidates, vectorVersion, experiments };
   return [
     event(decisionId, { case: 'tipScored', value: scored }),
     event(newId(noonMs), { case: 'tipFeedback', value: { tipId, decisionId, reaction: Reaction.DISMISS } }),
@@ -256,6 +257,7 @@ describe('a rebuild', () => {
     ['tip_outcomes', "SET outcome = 'helpful', reward_milli = 3"],
     ['tip_scores', 'SET vector[1] = vector[1] + 1'],
     ['prompt_rewards', 'SET served = 7, dismissed = 0, done = 5, reward_milli = 9'],
+    ['experiment_stats', 'SET decisions = 7, rewards = 5, reward_milli = 9'],
   ])('of %s gives rewards, and what is learnt from them, anew', async (table, damage) => {
     await storePatiently(store, [...rewarded('anna'), ...rewarded('ben')]);
     await createRewardStore(database).rewardTips();
@@ -263,12 +265,14 @@ describe('a rebuild', () => {
       (await database.query('SELECT * FROM policy_stats ORDER BY user_id')).rows,
       (await database.query('SELECT outcome, reward_milli FROM tip_outcomes ORDER BY user_id')).rows,
       (await database.query('SELECT * FROM prompt_rewards ORDER BY user_id')).rows,
+      (await database.query('SELECT * FROM experiment_stats ORDER BY user_id')).rows,
     ];
     const before = await learnt();
     expect(before).toMatchObject([
       [{ count: '1' }, { count: '1' }],
       [{ reward_milli: -1000 }, { reward_milli: -1000 }],
       [1, 2].map(() => ({ served: 1, dismissed: 1, reward_milli: -1000 })),
+      [1, 2].map(() => ({ decisions: '1', rewards: '1', reward_milli: '-1000' })),
     ]);
     await database.query(`UPDATE ${table} ${damage}`);
     await database.query('UPDATE policy_stats SET xx[1] = 9');
@@ -329,9 +333,11 @@ describe('a rebuild', () => {
     expect(await wrongOnes()).toEqual([{ user_id: 'a' }]);
 
     await runUntil(2); // a new one
+    const begunAt = Number((await rebuildRows()).at(-1)?.started_at);
     await database.query("UPDATE user_daily SET served = 9 WHERE user_id IN ('a', 'd')");
     const anew = await run({ restart: true });
     expect(anew).toMatchObject({ isFinished: true, people: 4, events: 100, continuedFrom: undefined });
+    expect(Number((await rebuildRows()).at(-1)?.started_at)).toBeGreaterThan(begunAt);
     expect(await wrongOnes()).toEqual([]);
     expect((await rebuildRows()).map(({ people }) => people)).toEqual(['4', '4', '4']);
   });
@@ -419,13 +425,13 @@ describe('the command', slow, () => {
     const again = start();
     expect(await again.ended, again.output()).toBe(0);
     expect(again.output()).toMatch(
-      /continuing the rebuild of .* after 512 people[\s\S]*rebuilt: 700 people, 1,400 events/,
+      /continuing the rebuild of .* after 512 people[\s\S]*█ +\d+ % +[\d,]+ of about [\d,]+ events +[\d,]+\/s[\s\S]*rebuilt: 700 people, 1,400 events/,
     );
     expect(await tableRows(database)).toEqual(right);
     expect(await rebuildRows()).toMatchObject([{ done_up_to: '', people: '700', finished_at: expect.any(Date) }]);
   });
 
-  it('stops after the chunk when it is asked to, and says how to go on', async () => {
+  it.each(['SIGTERM', 'SIGINT'])('stops after the chunk on a %s, and says how to go on', async (signal) => {
     await storePatiently(
       store,
       Array.from({ length: 600 }, (_, i) => shown(`p-${1000 + i}`, noonMs)),
@@ -434,12 +440,48 @@ describe('the command', slow, () => {
     const held = await holdRow('p-1000');
     const stopped = start();
     await held.isWaitedFor();
-    const ended = stopped.stop();
+    process.kill(stopped.pid, signal);
     await sleep(100);
     await held.release();
-    expect(await ended).toBe(130);
+    expect(await stopped.ended).toBe(130);
     expect(stopped.output()).toMatch(/stopped after 256 people.*the same command continues there/);
     expect(await rebuildRows()).toMatchObject([{ people: '256', finished_at: null }]);
+  });
+
+  it('says with its exit code that it failed, and how to go on if it had begun', async () => {
+    await storePatiently(store, [shown('anna', noonMs)]);
+    await database.query('UPDATE user_daily SET served = 9');
+    const held = await holdRow('anna');
+    const failed = start();
+    await held.isWaitedFor();
+    await database.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'oo-rebuild' AND wait_event_type = 'Lock'",
+    );
+    expect(await failed.ended, failed.output()).toBe(1);
+    expect(failed.output()).toMatch(/terminating connection[\s\S]*The same command continues where this ended/);
+    await held.release();
+    const again = start();
+    expect(await again.ended, again.output()).toBe(0);
+
+    const env = { PATH: process.env.PATH, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' };
+    const away = startNode(script, env, []);
+    expect(await away.ended, away.output()).toBe(1);
+    expect(away.output()).not.toContain('The same command');
+  });
+
+  it('ends at once when it is asked twice, and continues when it is done again', async () => {
+    await storePatiently(store, [shown('anna', noonMs)]);
+    await database.query('UPDATE user_daily SET served = 9');
+    const held = await holdRow('anna');
+    const stopped = start();
+    await held.isWaitedFor();
+    const asking = setInterval(() => stopped.isRunning() && process.kill(stopped.pid, 'SIGINT'), 100);
+    expect(await stopped.ended, stopped.output()).toBeUndefined();
+    clearInterval(asking);
+    await held.release();
+    const again = start();
+    expect(await again.ended, again.output()).toBe(0);
+    expect(await run({ isDryRun: true })).toMatchObject({ changes: {} });
   });
 
   it('says with its exit code whether tables differ', async () => {

@@ -220,7 +220,13 @@ async function start(
 }
 
 function serverArguments(home: Home, port: number, settings: PostgresOptions['settings'] = {}): string[] {
-  const fixed = { listen_addresses: '127.0.0.1', unix_socket_directories: '', timezone: 'UTC', log_timezone: 'UTC' };
+  const fixed = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    log_error_verbosity: 'terse', // else its log shows refused rows, and whom they are about
+  };
   const all = Object.entries({ ...fixed, ...settings });
   return ['-D', home.data, '-p', String(port), ...all.flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }

@@ -6,6 +6,7 @@ import {
   openBus,
   type TipClient,
 } from '../../client/index.ts';
+import { createErasureStore } from '../../features/erasure-store.ts';
 import { toTimestamp } from '../../features/time.ts';
 import type { PrismaClient } from '../../gen/prisma/client.ts';
 import { namesOfDegradation, namesOfTipKind, namesOfTipSource } from '../../gen/proto/oo/contract.ts';
@@ -18,7 +19,7 @@ import { verify } from '../../pipelines/verify.ts';
 import { dayMs } from '../../platform/clock.ts';
 import type { Database } from '../../platform/database.ts';
 import { printReport } from '../print-report.ts';
-import { historyOf, people } from './people.ts';
+import { historyOf, type Person, people } from './people.ts';
 import { bold, dim, green, heading, percent, say, table } from './print.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -37,7 +38,13 @@ export async function runDemo({ baseUrl, natsUrl, prisma, database }: DemoDeps):
   const bus = await openBus({ url: natsUrl, name: 'oo-demo' });
   const publisher = createEventPublisher({ bus, producer: 'oo-demo@1' });
   try {
-    await tellHistory(publisher, prisma);
+    const erased = await createErasureStore(database).findErased(people.map((person) => person.userId));
+    const left = people.filter((person) => !erased.has(person.userId));
+    await tellHistory(publisher, prisma, left);
+    if (erased.has(userId)) {
+      say(`\n   ${userId} was erased: there is nothing more to show. Without the folder .oo all begins anew.`);
+      return;
+    }
     const written = await generate(client);
     const answer = await score(client, written);
     await react(client, publisher, prisma, answer);
@@ -48,7 +55,7 @@ export async function runDemo({ baseUrl, natsUrl, prisma, database }: DemoDeps):
   }
 }
 
-async function tellHistory(publisher: EventPublisher, prisma: PrismaClient): Promise<void> {
+async function tellHistory(publisher: EventPublisher, prisma: PrismaClient, people: readonly Person[]): Promise<void> {
   const startedAt = performance.now();
   const events = people.flatMap((person) => historyOf(person, Date.now()));
   const before = await prisma.eventId.count();

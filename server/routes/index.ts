@@ -16,6 +16,7 @@ export function createRoutes(context: ServerContext): (router: ConnectRouter) =>
       generate,
       generateStream: createGenerateStream(generate),
     });
-    router.service(AdminService, createAdminRoutes(context));
+    // What is misspelt in JSON must not widen a filter, or turn a dry run into a real one.
+    router.service(AdminService, createAdminRoutes(context), { jsonOptions: { ignoreUnknownFields: false } });
   };
 }

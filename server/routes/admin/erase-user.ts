@@ -9,10 +9,11 @@ import {
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import { type Bus, BusError } from '../../../platform/bus.ts';
 import { classifyFailure } from '../../../platform/database.ts';
-import { invalidArgument, unavailable } from '../../../platform/errors.ts';
+import { unavailable } from '../../../platform/errors.ts';
 import type { Log } from '../../../platform/log.ts';
 import { streams } from '../../../platform/streams.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
+import { checkStorable } from './check-storable.ts';
 
 export interface EraseUserDeps {
   readonly erasureStore: ErasureStore;
@@ -24,10 +25,15 @@ export interface EraseUserDeps {
 const { signals, feedback, decisions } = streams;
 const streamsCleanWithinMs = Math.max(...[signals, feedback, decisions].map(({ maxAgeMs }) => maxAgeMs));
 
+/** Waiting for one after the other takes three times as long. */
+const removedAtOnce = 50;
+
 /** Removes a person from every table, and their dead letters from the stream as well. Asking again is safe. */
 export function createEraseUser({ erasureStore, bus, log }: EraseUserDeps) {
+  const remove = (sequence: number) => bus.remove(streams.deadletters.name, sequence);
   const removeLetters = async (sequences: readonly number[]) => {
-    for (const sequence of sequences) await bus.remove(streams.deadletters.name, sequence);
+    for (let from = 0; from < sequences.length; from += removedAtOnce)
+      await Promise.all(sequences.slice(from, from + removedAtOnce).map(remove));
   };
 
   return async (
@@ -43,14 +49,6 @@ export function createEraseUser({ erasureStore, bus, log }: EraseUserDeps) {
       streamsCleanWithin: durationFromMs(streamsCleanWithinMs),
     });
   };
-}
-
-/** The one character that no text of the database can hold. */
-function checkStorable(fields: Readonly<Record<string, string>>): void {
-  const violations = Object.entries(fields)
-    .filter(([, value]) => value.includes('\0'))
-    .map(([field]) => ({ field, description: 'must not hold U+0000' }));
-  if (violations.length > 0) throw invalidArgument(violations);
 }
 
 function explain(error: unknown): never {

@@ -14,8 +14,8 @@ import {
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Database } from '../../../platform/database.ts';
-import { invalidArgument } from '../../../platform/errors.ts';
 import { toFeatureValue } from '../../feature-value.ts';
+import { checkStorable } from './check-storable.ts';
 
 export interface InspectFeaturesDeps {
   readonly database: Database;
@@ -31,7 +31,7 @@ export function createInspectFeatures({ database, clock }: InspectFeaturesDeps) 
     { userId, asOf }: InspectFeaturesRequest,
     { signal }: Pick<HandlerContext, 'signal'>,
   ): Promise<InspectFeaturesResponse> => {
-    if (userId.includes('\0')) throw invalidArgument([{ field: 'user_id', description: 'must not hold U+0000' }]);
+    checkStorable({ user_id: userId });
     const nowMs = asOf ? toMs(asOf) : clock();
     const [buckets, population] = await Promise.all([
       asOf ? foldUntil(database, userId, nowMs, signal) : readBuckets(database, userId),

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { HandlerContext } from '@connectrpc/connect';
 import { type Choices, type ExperimentSet, parseExperiments } from '../../../experiments/experiment.ts';
 import type { ExperimentStore } from '../../../experiments/experiment-store.ts';
+import type { ErasureStore } from '../../../features/erasure-store.ts';
 import {
   type PutExperimentsRequest,
   type PutExperimentsResponse,
@@ -9,6 +10,7 @@ import {
 } from '../../../gen/proto/oo/admin/v1/admin_pb.ts';
 import { DomainError, invalidArgument } from '../../../platform/errors.ts';
 import type { Log } from '../../../platform/log.ts';
+import { pathStep } from '../../../platform/violations.ts';
 import type { ServedPolicies } from '../../follow-rollouts.ts';
 import { callerKey } from '../../interceptors/authenticate.ts';
 import { checkStorable } from './check-storable.ts';
@@ -16,13 +18,14 @@ import { toExperimentSet } from './experiment-set.ts';
 
 export interface PutExperimentsDeps {
   readonly experimentStore: Pick<ExperimentStore, 'append' | 'readNewest' | 'readRun'>;
+  readonly erasureStore: Pick<ErasureStore, 'findErased'>;
   readonly choices: Choices;
   readonly rollouts: { current(): ServedPolicies };
   readonly log: Pick<Log, 'info'>;
 }
 
 /** Puts experiments in force, if they are right and the caller has seen those that they replace. */
-export function createPutExperiments({ experimentStore, choices, rollouts, log }: PutExperimentsDeps) {
+export function createPutExperiments({ experimentStore, erasureStore, choices, rollouts, log }: PutExperimentsDeps) {
   return async (
     { definitionsJson, expectedPreviousId, actor, reason, dryRun }: PutExperimentsRequest,
     context: Pick<HandlerContext, 'values'>,
@@ -31,6 +34,7 @@ export function createPutExperiments({ experimentStore, choices, rollouts, log }
     const definitions = readJson(definitionsJson);
     const known = { ...choices, clearedPolicies: new Set(rollouts.current().cleared.keys()) };
     const { version } = parse(definitions, known, await experimentStore.readRun());
+    await refuseErased(erasureStore, definitions);
     const caller = context.values.get(callerKey).name;
     const set = { previousId: expectedPreviousId, version, definitions, actor, caller, reason };
     if (dryRun) {
@@ -65,6 +69,19 @@ function parse(definitions: unknown, ...rest: [Choices, Parameters<typeof parseE
     const violations = error.violations.map((each) => ({ ...each, field: within(each.field) }));
     throw invalidArgument(violations, { reason: 'INVALID_EXPERIMENTS' });
   }
+}
+
+/** An erasure takes the person out of every set there is; none that comes later brings them back. `definitions` are valid. */
+async function refuseErased(erasureStore: PutExperimentsDeps['erasureStore'], definitions: unknown): Promise<void> {
+  const { experiments } = definitions as { experiments: readonly { forced?: object }[] };
+  const forced = experiments.flatMap(({ forced = {} }, i) =>
+    Object.keys(forced).map((userId) => ({ userId, path: `${field}.experiments[${i}].forced${pathStep(userId)}` })),
+  );
+  const erased = await erasureStore.findErased(forced.map(({ userId }) => userId));
+  const violations = forced
+    .filter(({ userId }) => erased.has(userId))
+    .map(({ path }) => ({ field: path, description: 'was erased' }));
+  if (violations.length > 0) throw invalidArgument(violations, { reason: 'INVALID_EXPERIMENTS' });
 }
 
 function replaced(newestId: number): DomainError {

@@ -37,8 +37,15 @@ interface Published extends PublishOptions {
 async function replay(
   letters: readonly StoredLetter[],
   request: Partial<ReplayDeadLettersRequest> = {},
-  { timeoutMs = 5_000, nowMs = 100, fails = (_: string): BusError | undefined => undefined, tookMs = 0 } = {},
+  {
+    timeoutMs = 5_000,
+    nowMs = 100,
+    fails = (_: string): BusError | undefined => undefined,
+    tookMs = 0,
+    signal = new AbortController().signal,
+  } = {},
 ) {
+  const lines: unknown[] = [];
   const published: Published[] = [];
   const marked: [string, number][] = [];
   const handler = createReplayDeadLetters({
@@ -59,11 +66,11 @@ async function replay(
       },
     },
     clock: () => nowMs,
-    log: { info() {} },
+    log: { info: (line: unknown) => lines.push(line) },
   });
   const endsAt = performance.now() + timeoutMs;
   const context = {
-    signal: new AbortController().signal,
+    signal,
     timeoutMs: () => endsAt - performance.now(),
     values: createContextValues(),
   };
@@ -72,7 +79,7 @@ async function replay(
     (answer) => [Number(answer.matched), Number(answer.replayed)],
     (error: unknown) => error,
   );
-  return { published, marked, outcome };
+  return { published, marked, outcome, lines };
 }
 
 const many = Array.from({ length: 200 }, (_, id) => letter(id));
@@ -106,7 +113,7 @@ describe('a replay', () => {
   });
 
   it('only counts in a dry run', async () => {
-    expect(await replay(many, { dryRun: true })).toEqual({ published: [], marked: [], outcome: [200, 0] });
+    expect(await replay(many, { dryRun: true })).toMatchObject({ published: [], marked: [], outcome: [200, 0] });
   });
 
   it.each([
@@ -131,6 +138,26 @@ describe('a replay', () => {
     expect(outcome).toEqual([200, marked.length]);
     expect(marked.length).toBeGreaterThan(0);
     expect(marked.length).toBeLessThan(200);
+  });
+
+  it('ends when the caller hangs up', async () => {
+    const caller = new AbortController();
+    const fails = (id: string) => {
+      if (id.startsWith('replay:letter-3:')) caller.abort();
+      return undefined;
+    };
+    const { outcome, marked } = await replay(many, { maxPerSecond: 20 }, { fails, signal: caller.signal });
+    expect(outcome).toMatchObject({ name: 'AbortError' });
+    expect(marked.map(([id]) => id)).toEqual(['letter-0', 'letter-1', 'letter-2', 'letter-3']);
+  });
+
+  it.each<[string, Partial<ReplayDeadLettersRequest>, BusError | undefined, object]>([
+    ['was replayed', {}, undefined, { matched: 2, replayed: 2, refused: 0, dryRun: false }],
+    ['was only counted', { dryRun: true }, undefined, { matched: 2, replayed: 0, refused: 0, dryRun: true }],
+    ['failed', {}, new BusError('unavailable', 'gone'), { matched: 2, replayed: 0, refused: 0, dryRun: false }],
+  ])('leaves a line in the log of what %s, and by whom', async (_, request, error, line) => {
+    const { lines } = await replay([letter(1), letter(2)], request, { fails: () => error });
+    expect(lines).toEqual([{ ...line, caller: expect.any(String) }]);
   });
 
   it('marks what the bus took before it went away, and nothing else', async () => {
