@@ -38,12 +38,14 @@ export interface ChoresOptions {
 }
 
 export function createChores({ bus, database }: ChoresDeps, { ignoredAfterMs, keepMonths }: ChoresOptions): Chore[] {
+  const ignoredOf = (fromMs: number, nowMs: number) => sayIgnored(bus, database, { fromMs, nowMs, ignoredAfterMs });
   const chores: Chore[] = [
     { name: 'partitions', everyMs: dayMs / 4, run: (nowMs) => ensurePartitions(database, nowMs) },
     { name: 'population', everyMs: dayMs / 4, run: (nowMs) => measurePopulation(database, nowMs) },
     { name: 'learnt population', everyMs: 600_000, run: () => measureLearnt(database) },
     { name: 'bandits', everyMs: 600_000, run: () => measureBandits(database) },
-    { name: 'ignored tips', everyMs: 60_000, run: (nowMs) => sayIgnored(bus, database, nowMs, ignoredAfterMs) },
+    { name: 'ignored tips', everyMs: 60_000, run: (nowMs) => ignoredOf(nowMs - recentMs, nowMs) },
+    { name: 'ignored tips that came late', everyMs: dayMs / 4, run: (nowMs) => ignoredOf(0, nowMs) },
   ];
   if (keepMonths === undefined) return chores;
   const retention = (nowMs: number) => dropPartitions(database, { keepMonths, nowMs });
@@ -86,9 +88,20 @@ export function createShadowChores(
   ];
 }
 
+/** Tips that fell due within this time are looked for every minute. All there are, now and then: that reads the whole table. */
+const recentMs = dayMs;
+
+interface Due {
+  /** Tips that were due from then on, until now. */
+  readonly fromMs: number;
+  readonly nowMs: number;
+  readonly ignoredAfterMs: number;
+}
+
 /** The id says which tip it was, so that an event that is published again, or by two processes, counts once. */
-async function sayIgnored(bus: ChoresDeps['bus'], database: Database, nowMs: number, ignoredAfterMs: number) {
-  for await (const page of readOpenTips(database, nowMs - ignoredAfterMs)) {
+async function sayIgnored(bus: ChoresDeps['bus'], database: Database, { fromMs, nowMs, ignoredAfterMs }: Due) {
+  const shown = { fromMs: Math.max(0, fromMs - ignoredAfterMs), beforeMs: nowMs - ignoredAfterMs };
+  for await (const page of readOpenTips(database, shown)) {
     await Promise.all(
       page.map((tip) => bus.publish(subject, ignored(tip, ignoredAfterMs), { id: idOf(tip), timeoutMs })),
     );

@@ -10,7 +10,7 @@ export interface InputDescription {
   readonly high: number;
   /** What the entry is where the value is not known. Null: it is always known. */
   readonly nullFallback: number | null;
-  /** An older value counts as not known. Null: it is as old as the request. */
+  /** An older value is read all the same, and said to be stale. Null: it is as old as the request. */
   readonly maxAgeMs: number | null;
   readonly source: string;
 }

@@ -9,7 +9,7 @@ export async function measurePopulation(database: Pick<Database, 'query'>, nowMs
   await database.query(
     `WITH now AS (SELECT to_timestamp($1 / 1000.0) AS at), tips AS (
       SELECT tip_kind, tip_source, outcome FROM tip_outcomes, now
-      WHERE coalesce(served_at, outcome_at) > now.at - make_interval(days => ${days})
+      WHERE coalesce(served_at, outcome_at)::date BETWEEN now.at::date - ${days - 1} AND now.at::date
     )
     INSERT INTO population (measured_at, dimension, value, served, done, dismissed, snoozed)
     SELECT now.at, 'all', '', coalesce(sum(greatest(served, done + dismissed + snoozed)), 0),

@@ -5,12 +5,14 @@ import { type BucketOf, bucketTables, fold } from '../features/buckets.ts';
 import { profileTables } from '../features/definitions.ts';
 import { personDeltas } from '../features/deltas.ts';
 import { readPerson } from '../features/profile.ts';
-import type { Snapshot } from '../features/snapshot.ts';
+import { isVisible, type Snapshot } from '../features/snapshot.ts';
 import { toMs } from '../features/time.ts';
 import { firstVectorVersion } from '../features/vector.ts';
 import { namesOfDegradation, namesOfTipKind, namesOfTipSource } from '../gen/proto/oo/contract.ts';
 import { dayMs } from '../platform/clock.ts';
 import type { Database } from '../platform/database.ts';
+import { lazyOnnxPool } from '../registry/onnx/lazy-pool.ts';
+import { type DeciderOf, openDeciders } from './deciders.ts';
 import { type History, readHistories, type Selection } from './histories.ts';
 import { atDecisions, type PastDecision } from './point-in-time.ts';
 import { createPopulationAt, type PopulationAt } from './populations.ts';
@@ -18,7 +20,7 @@ import { recompute } from './recompute.ts';
 import { settle } from './training/as-of.ts';
 import { pseudonymOf } from './training/people.ts';
 import { isTooOld } from './verify.ts';
-import { verifyDecision } from './verify-decision.ts';
+import { type Decider, verifyDecision } from './verify-decision.ts';
 
 /** One decision, what was known when it was made, and what came of it. Names nobody; ready for JSON. */
 export interface TrainingRow {
@@ -40,7 +42,7 @@ export interface TrainingRow {
   readonly vector: readonly number[];
   /** By feature, as of the decision. Null: not known. */
   readonly features: Readonly<Record<string, number | readonly number[] | null>>;
-  /** Whether the decision, recomputed from the events that it had seen, is what was logged. */
+  /** Whether the decision, recomputed from the events that it had seen, is what was logged: see pipelines/verify.ts. */
   readonly verified: boolean;
   readonly degradations: readonly string[];
   /** The reaction, or `ignored`; of several the one that counts. Null: none is known, or none yet. */
@@ -62,7 +64,7 @@ export interface TrainingExample {
   readonly hourOfDay: number;
   /** The first part of the time zone, such as `Europe`: as much as an evaluation needs. */
   readonly timeZoneArea: string;
-  /** Whole days since the person's first event that is still stored, of those that surely were before the decision. */
+  /** Whole days since the person's first event that is still stored, of those that the decision had seen. Null: it had seen none. */
   readonly tenureDays: number | null;
   /** Index of the tip that was chosen. Null: it is not among the candidates. */
   readonly chosen: number | null;
@@ -99,21 +101,24 @@ export async function* trainingExamples(
   if (asOfMs !== undefined) await settle(database, asOfMs);
   const populations = createPopulationReader(database);
   const populationAt = features === 'all' ? await createPopulationAt(database) : undefined;
+  await using onnx = lazyOnnxPool();
+  const deciderOf = await openDeciders(database, onnx);
   for await (const history of readHistories(database, selection)) {
-    yield* examplesOfPerson(history, { populations, populationAt, asOfMs, onLeftOut });
+    yield* examplesOfPerson(history, { populations, populationAt, deciderOf, asOfMs, onLeftOut });
   }
 }
 
 interface Context {
   readonly populations: PopulationReader;
   readonly populationAt: PopulationAt | undefined;
+  readonly deciderOf: DeciderOf;
   readonly asOfMs: number | undefined;
   readonly onLeftOut: (() => void) | undefined;
 }
 
 async function* examplesOfPerson(
   { userId, events, completeFromDay }: History,
-  { populations, populationAt, asOfMs = Number.POSITIVE_INFINITY, onLeftOut }: Context,
+  { populations, populationAt, deciderOf, asOfMs = Number.POSITIVE_INFINITY, onLeftOut }: Context,
 ): AsyncGenerator<TrainingExample> {
   const known = events.filter(({ storedAtMs }) => storedAtMs < asOfMs);
   const knownIds = new Set(known.map(({ event }) => event.eventId.toLowerCase()));
@@ -133,7 +138,7 @@ async function* examplesOfPerson(
     const firstMs = snapshot && whole.firstAt(snapshot);
     const chosen = decision.candidates.findIndex(({ tipId }) => tipId === decision.tipId);
     yield {
-      row: toRow(past, population, features, outcome),
+      row: toRow(past, { population, decider: await deciderOf(decision) }, features, outcome),
       person: pseudonymOf(userId),
       vectorVersion: decision.vectorVersion || firstVectorVersion,
       hourOfDay: moment.hourOfDay,
@@ -148,22 +153,28 @@ async function* examplesOfPerson(
 
 type FirstAt = (snapshot: Snapshot) => number | undefined;
 
-/** When the first event occurred, of those whose transaction every read with a snapshot had seen. */
+/** When the first event occurred, of those that a read had seen. */
 function firstEventAt(events: History['events']): FirstAt {
-  const inOrder = events.toSorted((a, b) => Number(a.transactionId - b.transactionId));
+  const inOrder = events
+    .map(({ transactionId, event }) => ({ transactionId, atMs: toMs(event.occurredAt) }))
+    .sort((a, b) => Number(a.transactionId - b.transactionId));
   let firstMs = Number.POSITIVE_INFINITY;
-  const firsts = inOrder.map(({ event }) => {
-    firstMs = Math.min(firstMs, toMs(event.occurredAt));
+  const firsts = inOrder.map(({ atMs }) => {
+    firstMs = Math.min(firstMs, atMs);
     return firstMs;
   });
-  return ({ xmin }) => {
+  return (snapshot) => {
     let [low, high] = [0, inOrder.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((inOrder[middle]?.transactionId ?? xmin) < xmin) low = middle + 1;
+      if ((inOrder[middle]?.transactionId ?? snapshot.xmin) < snapshot.xmin) low = middle + 1;
       else high = middle;
     }
-    return firsts[low - 1];
+    let first = firsts[low - 1];
+    for (let next = inOrder[low]; next && next.transactionId < snapshot.xmax; next = inOrder[++low]) {
+      if (isVisible(snapshot, next.transactionId)) first = Math.min(first ?? next.atMs, next.atMs);
+    }
+    return first;
   };
 }
 
@@ -191,7 +202,7 @@ async function readingsOf({ decision, decidedAtMs, snapshot, buckets }: PastDeci
 
 function toRow(
   past: PastDecision,
-  population: Statistics | undefined,
+  { population, decider }: { readonly population: Statistics | undefined; readonly decider: Decider },
   features: TrainingRow['features'],
   outcome: Outcome | undefined,
 ): TrainingRow {
@@ -215,7 +226,7 @@ function toRow(
     vector_names: decision.vectorNames,
     vector: chosen?.vector ?? [],
     features,
-    verified: verifyDecision(past, population).every(({ verdict }) => verdict === 'match'),
+    verified: verifyDecision(past, population, decider).every(({ verdict }) => verdict === 'match'),
     degradations: decision.degradations.map((each) => namesOfDegradation[each] ?? 'unspecified'),
     outcome: reaction ?? null,
     outcome_at: outcome?.outcome_at === undefined ? null : new Date(outcome.outcome_at).toISOString(),

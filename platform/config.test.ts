@@ -82,6 +82,11 @@ describe('the configuration', () => {
     ]);
   });
 
+  it('has times in milliseconds, whatever the unit of the variable', () => {
+    expect(readConsumersConfig(good)).toMatchObject({ ignoredAfterMs: 86_400_000, ackWaitMs: 30_000 });
+    expect(readConsumersConfig({ ...good, IGNORED_AFTER_HOURS: '6' })).toMatchObject({ ignoredAfterMs: 21_600_000 });
+  });
+
   it('of several processes that start together is checked as one', () => {
     const bad = { ...good, PORT: '80x', LOG_LEVEL: 'loud', IGNORED_AFTER_HOURS: '0' };
     const check = (env: NodeJS.ProcessEnv) => checkConfig([readServerConfig, readConsumersConfig], env);

@@ -255,14 +255,10 @@ function inputs({ inputs: all }: ModelCard): readonly string[] {
   return [
     '## What it reads',
     table(
-      ['', 'what it is', 'unit', 'range', 'at most as old as', 'where not known', 'from'],
+      ['', 'what it is', 'unit', 'range', 'stale after', 'where not known', 'from'],
       all.map(({ name, definition, unit, low, high, nullFallback, maxAgeMs, source }) => [
         ...[`\`${name}\``, md(definition), md(unit), `${short(low)} to ${short(high)}`],
-        ...[
-          maxAgeMs === null ? 'the request' : age(maxAgeMs),
-          nullFallback === null ? '–' : short(nullFallback),
-          md(source),
-        ],
+        ...[maxAgeMs === null ? '–' : age(maxAgeMs), nullFallback === null ? '–' : short(nullFallback), md(source)],
       ]),
     ),
   ];

@@ -158,7 +158,7 @@ export interface CardInput {
   readonly high: number;
   /** What the model reads where the value is not known. Null: it is always known. */
   readonly nullFallback: number | null;
-  /** An older value counts as not known. Null: it is as old as the request. */
+  /** An older value is read all the same, and said to be stale. Null: it is as old as the request. */
   readonly maxAgeMs: number | null;
   /** The request, or the events that it is made of. */
   readonly source: string;

@@ -1,7 +1,7 @@
 /**
  * `npm run training-set -- --out FILE [--features profile|all] [--sample 0.1] [--as-of 2026-11-23T00:00:00Z]`: every decision
- * with what was known and what came of it, as Parquet (`.parquet`) or a line of JSON for each. The file appears when it is
- * complete. See docs/training.md.
+ * with what was known and what came of it, as Parquet (`.parquet`) or a line of JSON for each (`.jsonl`). The file appears
+ * when it is complete. See docs/training.md.
  */
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
@@ -28,7 +28,8 @@ const { out, ...options } = readArguments(usage, () => {
     },
   });
   const { out, features = 'all', 'as-of': asOf } = values;
-  if (!out) throw new Error('--out must name a file');
+  if (!out || !/\.(parquet|jsonl)$/.test(out))
+    throw new Error('--out must name a file that ends with .parquet or .jsonl');
   if (features !== 'profile' && features !== 'all') throw new Error('--features must be profile or all');
   const asOfMs = asOf === undefined ? undefined : readInstant('--as-of', asOf);
   return { out, features, sample: readShare('--sample', values.sample), asOfMs } as const;

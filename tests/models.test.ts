@@ -1,6 +1,7 @@
 // Registered models: kept as they are, checked whenever they are loaded, and put in the place of each other without a
 // failed call.
 
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFeed } from '../experiments/model-feed.ts';
 import { policies } from '../experiments/policies/index.ts';
@@ -8,7 +9,9 @@ import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import type { Predictor } from '../experiments/policies/policy.ts';
 import { random } from '../experiments/policies/random.ts';
 import { vectorNames } from '../features/vector.ts';
+import { EnvelopeSchema } from '../gen/proto/oo/events/v1/envelope_pb.ts';
 import { TipKind, TipSource } from '../gen/proto/oo/events/v1/tip_pb.ts';
+import { trainingRows } from '../pipelines/training-set.ts';
 import { verify } from '../pipelines/verify.ts';
 import { type Database, openDatabase } from '../platform/database.ts';
 import { followModels } from '../registry/follow-models.ts';
@@ -214,10 +217,29 @@ describe('a model that decides', () => {
     expect(answer).toMatchObject({ policy: version.policy, modelVersion: version.name, degradations: [] });
     expect(new Set(answer.ranked.map(({ score }) => score)).size).toBe(2);
     await loop.drained();
-    const report = await verify(loop.database, { userIds: [`asked-${kind}`] });
+    const userIds = [`asked-${kind}`];
+    const report = await verify(loop.database, { userIds });
     expect(report).toMatchObject({ decisions: 1, equal: 1, examples: [] });
     expect([...report.notReplayed]).toEqual([]);
+
+    const areVerified = async () => {
+      const verified: boolean[] = [];
+      for await (const row of trainingRows(loop.database, { userIds })) verified.push(row.verified);
+      return verified;
+    };
+    expect(await areVerified()).toEqual([true]);
+    await changeDraw(answer.decisionId);
+    expect(await verify(loop.database, { userIds })).toMatchObject({ decisions: 1, equal: 0 });
+    expect(await areVerified()).toEqual([false]);
   });
+
+  async function changeDraw(decisionId: string) {
+    const { rows } = await loop.database.query('SELECT envelope FROM events WHERE event_id = $1', [decisionId]);
+    const envelope = fromBinary(EnvelopeSchema, rows[0].envelope);
+    if (envelope.payload.case === 'tipScored') envelope.payload.value.draw = 0.123;
+    const changed = Buffer.from(toBinary(EnvelopeSchema, envelope));
+    await loop.database.query('UPDATE events SET envelope = $2 WHERE event_id = $1', [decisionId, changed]);
+  }
 
   it('that this build cannot load decides nothing: the last good one stays', async () => {
     const store = createModelStore(loop.database);

@@ -705,7 +705,8 @@ describe('the commands', () => {
     ['verify', '--sample', 'half'],
     ['verify', '--usr', 'anna'],
     ['training-set', '--sample', '0.5'],
-    ['training-set', '--out', '/tmp/none', '--features', 'some'],
+    ['training-set', '--out', '/tmp/none.csv'],
+    ['training-set', '--out', '/tmp/none.jsonl', '--features', 'some'],
   ])('refuse what they cannot make sense of: %s %s %s', async (script, ...args) => {
     const { code, output } = await run(script, ...args);
     expect(output).toContain('Usage: npm run');

@@ -159,13 +159,16 @@ describe('a training set as of an instant', () => {
     await expect(examplesAsOf(Date.now() + 3_600_000)).rejects.toThrow('that is yet to come');
   });
 
+  const shown = (userId: string, tipId: string, agoMs: number) =>
+    loop.publisher.publish({
+      userId,
+      occurredAt: toTimestamp(Date.now() - agoMs),
+      payload: { case: 'tipServed', value: { tipId, kind: TipKind.TASK, source: TipSource.LLM } },
+    });
+
   it('has what a trainer needs beside the row, and nobody by name', async () => {
     const userId = newPerson();
-    await loop.publisher.publish({
-      userId,
-      occurredAt: toTimestamp(Date.now() - 3 * dayMs - 60_000),
-      payload: { case: 'tipServed', value: { tipId: 'first', kind: TipKind.TASK, source: TipSource.LLM } },
-    });
+    await shown(userId, 'first', 3 * dayMs + 60_000);
     await loop.drained();
     const answer = await score(userId);
     await loop.drained();
@@ -188,6 +191,30 @@ describe('a training set as of an instant', () => {
     await loop.drained();
     const [first] = await examplesAsOf(await now(), stranger);
     expect(first?.tenureDays).toBeNull(); // their first event is this decision, which had not seen it
+  });
+
+  it('counts the days of a person from the first event that the decision had seen, whoever else was writing', async () => {
+    const userId = newPerson();
+    await shown(userId, 'before', dayMs + 60_000);
+    await loop.drained();
+    const other = await loop.database.connect();
+    try {
+      await other.query('BEGIN');
+      const { rows } = await other.query('SELECT pg_current_xact_id()::text AS id');
+      await score(userId);
+      await shown(userId, 'beside', 3 * dayMs + 60_000);
+      await loop.drained();
+      await score(userId);
+      const unseen = await shown(userId, 'by the other', 5 * dayMs + 60_000);
+      await loop.drained();
+      await loop.database.query('UPDATE events SET transaction_id = $1::xid8 WHERE user_id = $2 AND event_id = $3', [
+        ...[rows[0].id, userId, unseen],
+      ]);
+      const tenures = (await examplesAsOf(await now(), userId)).map(({ tenureDays }) => tenureDays);
+      expect(tenures).toEqual([1, 3]);
+    } finally {
+      other.release(true);
+    }
   });
 });
 

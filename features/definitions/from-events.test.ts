@@ -2,12 +2,13 @@
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import { namesOfTipKind, namesOfTipSource } from '../../gen/proto/oo/contract.ts';
 import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/envelope_pb.ts';
 import { Reaction, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
 import { dayMs } from '../../platform/clock.ts';
 import { newId } from '../../platform/ids.ts';
 import { fold } from '../buckets.ts';
-import { type FeatureName, readFeature } from '../definitions.ts';
+import { definitions, type FeatureName, readFeature } from '../definitions.ts';
 import { personDeltas } from '../deltas.ts';
 import type { Population } from '../population.ts';
 import { toTimestamp } from '../time.ts';
@@ -86,6 +87,15 @@ const cases: readonly Case[] = [
     hour,
   ],
 
+  ['tips_ignored_1d', 'shown again today', [shown(30 * hour), shown(hour), ignored(6 * hour)], undefined],
+  [
+    'tips_ignored_1d',
+    'shown today, said to be so out of order',
+    [shown(hour), shown(10 * hour), ignored(5 * hour)],
+    1,
+    5 * hour,
+  ],
+
   ['done_rate_7d', 'nothing known of the person', [], 0.4],
   ['done_rate_7d', 'few tips: near the population', [shown(hour), reacted(hour, DONE)], (1 + 10 * 0.4) / 11, hour],
   ['done_rate_7d', 'ignored tips are not done', [shown(hour), shown(hour)], (10 * 0.4) / 12, hour],
@@ -112,6 +122,8 @@ const cases: readonly Case[] = [
   ],
 
   ['seconds_since_served', 'to the second', [shown(2 * hour), shown(hour + 999)], 3_600, hour + 999],
+  ['seconds_since_served', 'as long as is looked back', [shown(29 * dayMs)], (29 * dayMs) / 1000, 29 * dayMs],
+  ['seconds_since_reaction', 'as long as is looked back', [reacted(29 * dayMs, DONE)], (29 * dayMs) / 1000, 29 * dayMs],
   ['seconds_since_served', 'by a clock ahead of ours', [shown(-hour)], 0, -hour],
   ['seconds_since_reaction', 'any reaction', [shown(hour), reacted(2 * hour, HELPFUL)], 7_200, 2 * hour],
   ['seconds_since_reaction', 'none yet', [shown(hour)], undefined],
@@ -184,6 +196,13 @@ const cases: readonly Case[] = [
   ],
   [
     'llm_done_rate_30d',
+    'put off first, and then done',
+    [shown(3, 'a', { source: TipSource.LLM }), reacted(2, SNOOZE, 'a'), reacted(1, DONE, 'a')],
+    2 / 11,
+    1,
+  ],
+  [
+    'llm_done_rate_30d',
     'whichever of them comes first',
     [reacted(1, DONE, 'a'), reacted(2, NOT_HELPFUL, 'a'), shown(3, 'a', { source: TipSource.LLM })],
     2 / 11,
@@ -240,6 +259,8 @@ const cases: readonly Case[] = [
     400,
     hour,
   ],
+  ['sleep_minutes', 'yesterday is not last night', [measured(dayMs, { sleepMinutes: 400 })], undefined],
+  ['active_minutes_today', 'yesterday is not today', [measured(dayMs, { activeMinutes: 30 })], undefined],
   ['active_minutes_today', 'a zero is a measurement', [measured(hour, { activeMinutes: 0 })], 0, hour],
   [
     'resting_heart_rate_bpm',
@@ -260,10 +281,21 @@ const cases: readonly Case[] = [
     2_000,
     dayMs,
   ],
+  [
+    'steps_mean_7d',
+    'a day that two providers measured is one day',
+    [
+      measured(26 * hour, { steps: 5_000 }),
+      measured(25 * hour, { steps: 1_000, provider: 'b' }),
+      measured(2 * dayMs, { steps: 3_000 }),
+    ],
+    2_000,
+    25 * hour,
+  ],
 
   ['integrations_connected', 'as each was left', [connected(3, 'a'), expired(2, 'a'), connected(1, 'b')], 1, 1],
   ['integrations_connected', 'connected anew', [expired(2, 'a'), connected(1, 'a')], 1, 1],
-  ['integrations_expired', 'to be connected again', [connected(3, 'a'), expired(2, 'a'), connected(1, 'b')], 1, 1],
+  ['integrations_expired', 'to be connected again', [connected(3, 'a'), expired(2, 'a'), expired(1, 'b')], 2, 1],
 ];
 
 describe('what the events tell', () => {
@@ -275,5 +307,56 @@ describe('what the events tell', () => {
       else expect(reading?.value).toEqual(value);
       expect(reading?.asOfMs).toBe(agoMs === undefined ? undefined : nowMs - agoMs);
     }
+  });
+});
+
+const times = (count: number, event: Envelope) =>
+  Array.from({ length: count }, () => create(EnvelopeSchema, { ...event, eventId: newId(nowMs) }));
+
+/** As many tips of each reaction as is said, and `open` that got none. */
+const lived = (agoMs: number, { open = 0, done = 0, dismissed = 0, snoozed = 0 }) => [
+  ...times(open + done + dismissed + snoozed, shown(agoMs)),
+  ...times(done, reacted(agoMs, DONE)),
+  ...times(dismissed, reacted(agoMs, DISMISS)),
+  ...times(snoozed, reacted(agoMs, SNOOZE)),
+];
+
+const known = (name: string, events: readonly Envelope[]) =>
+  readFeature(name as FeatureName, fold(events.flatMap(personDeltas)), nowMs, population)?.value;
+
+describe('of each family of features, every one counts its own', () => {
+  const history = [
+    ...lived(hour, { done: 1, dismissed: 2, snoozed: 4, open: 8 }),
+    ...lived(6 * dayMs, { done: 16, dismissed: 32, snoozed: 64 }),
+    ...lived(29 * dayMs, { done: 128, dismissed: 256, snoozed: 512 }),
+  ];
+  const within = { '1d': [1, 2, 4, 15], '7d': [17, 34, 68, 127], '30d': [145, 290, 580, 1_023] } as const;
+
+  it.each(Object.entries(within))('tips over %s, and their rates', (window, [done, dismissed, snoozed, served]) => {
+    const counts = { done, dismissed, snoozed, served };
+    for (const [name, count] of Object.entries(counts)) expect(known(`tips_${name}_${window}`, history)).toBe(count);
+    for (const name of ['done', 'dismissed', 'snoozed'] as const) {
+      const rate = (counts[name] + (10 * population.all[name]) / 100) / (served + 10);
+      expect(known(`${name}_rate_${window}`, history)).toBeCloseTo(rate, 12);
+    }
+  });
+
+  it('ignored tips, by when they were shown', () => {
+    const silence = [hour, 6 * dayMs, 29 * dayMs, 30 * dayMs, -dayMs].flatMap((agoMs, i) =>
+      Array.from({ length: 2 ** i }, (_, n) => [shown(agoMs, `${i}-${n}`), ignored(agoMs - hour, `${i}-${n}`)]).flat(),
+    );
+    expect(['1d', '7d', '30d'].map((window) => known(`tips_ignored_${window}`, silence))).toEqual([1, 3, 7]);
+  });
+
+  it.each([
+    ...Object.entries(namesOfTipKind).map(([kind, name]) => ({ name, more: { kind: Number(kind) } })),
+    ...Object.entries(namesOfTipSource).map(([source, name]) => ({ name, more: { source: Number(source) } })),
+  ])('tips of $name', ({ name, more }) => {
+    const events = [shown(29 * dayMs, 'a', more), reacted(28 * dayMs, DONE, 'a'), shown(29 * dayMs, 'b', more)];
+    const own = `${name}_done_rate_30d`;
+    const prior = population.byKind[name] ?? population.bySource[name];
+    expect(known(own, events)).toBeCloseTo(prior ? (1 + (10 * prior.done) / prior.served) / 12 : 1 / 2, 12);
+    const others = Object.keys(definitions).filter((each) => each.endsWith('_done_rate_30d') && each !== own);
+    expect(others.map((each) => known(each, events))).toEqual(others.map((each) => known(each, [])));
   });
 });

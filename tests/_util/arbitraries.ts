@@ -5,8 +5,8 @@ import { type Envelope, EnvelopeSchema } from '../../gen/proto/oo/events/v1/enve
 
 export type Payload = NonNullable<Exclude<MessageInitShape<typeof EnvelopeSchema>, { $typeName: string }>['payload']>;
 
-const tipIds = ['tip-1', 'tip-2', 'tip-3'];
-const decisionIds = ['0190a5d2-7b1c-8cc0-8a5e-2f1f6a5b3c1d', '0190A5D2-7b1c-8cc0-8a5e-2f1f6a5b3c1e'];
+export const tipIds = ['tip-1', 'tip-2', 'tip-3'];
+export const decisionIds = ['0190a5d2-7b1c-8cc0-8a5e-2f1f6a5b3c1d', '0190A5D2-7b1c-8cc0-8a5e-2f1f6a5b3c1e'];
 const providers = ['todoist', 'google_health'];
 
 const tip = { tipId: fc.constantFrom(...tipIds), decisionId: fc.constantFrom('', ...decisionIds) };
@@ -34,7 +34,11 @@ const payloads = {
     }),
   ),
   healthSampled: fc.record(
-    { provider: fc.constantFrom(...providers), steps: small, sleepMinutes: small, activeMinutes: small },
+    {
+      provider: fc.constantFrom(...providers),
+      ...{ steps: small, sleepMinutes: small, activeMinutes: small },
+      restingHeartRateBpm: fc.integer({ min: 20, max: 250 }),
+    },
     { requiredKeys: ['provider'] },
   ),
   integrationConnected: fc.record({ provider: fc.constantFrom(...providers) }),

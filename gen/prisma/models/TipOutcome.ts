@@ -692,7 +692,7 @@ export type $TipOutcomePayload<ExtArgs extends runtime.Types.Extensions.Internal
     tipKind: string | null
     tipSource: string | null
     /**
-     * 0: a reaction that ends the matter; 1: asked to see it later; 2: no reaction in time.
+     * 0: a reaction that ends the matter; 1: any other reaction; 2: no reaction in time.
      */
     outcomeRank: number | null
     outcomeAt: Date | null
