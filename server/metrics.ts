@@ -28,7 +28,7 @@ export function createMetrics(): Metrics {
   const registers = [registry];
   const skew = new Counter({
     name: 'oo_feature_skew_total',
-    help: 'Decisions whose caller sent profile_features, by how the value sent compares with that of our own tables',
+    help: 'Calls with profile_features, by how the value sent compares with that of our own tables',
     labelNames: ['feature', 'result'],
     registers,
   });

@@ -579,7 +579,7 @@ describe('InspectFeatures', () => {
 });
 
 describe('GET /metrics', () => {
-  it('counts, for every fresh decision, how the caller’s values differ from ours', async () => {
+  it('counts, for every fresh decision and every Generate, how the caller’s values differ from ours', async () => {
     await using server = await startServer({});
     const userId = await livedPerson();
     const request = {
@@ -594,18 +594,22 @@ describe('GET /metrics', () => {
     await server.client.score(request); // in the tables
     await server.client.score({ userId, candidates });
     await server.client.score({ userId: newPerson(), candidates, profileFeatures: { tipVolume30d: 1 } });
+    await server.client.generate({ userId, profileFeatures: { preferredHour: 4 } });
     await using blind = await startBlindServer();
     await blind.client.score({ userId, candidates, profileFeatures: { tipVolume30d: 1 } });
+    await blind.client.generate({ userId, profileFeatures: { tipVolume30d: 1 } });
     expect(await blind.metrics()).not.toContain('result=');
     const metrics = await server.metrics();
     const counted = [...metrics.matchAll(/^oo_feature_skew_total\{feature="(\w+)",result="(\w+)"\} (\d+)$/gm)];
     expect(counted.map(([, ...each]) => each.join(' ')).toSorted()).toEqual([
       'completion_rate_30d equal 1',
+      'completion_rate_30d only_store 1',
       'dismiss_rate_30d different 1',
-      'mean_dwell_ms_30d only_store 1',
-      'preferred_hour different 1',
+      'dismiss_rate_30d only_store 1',
+      'mean_dwell_ms_30d only_store 2',
+      'preferred_hour different 2',
       'tip_volume_30d only_caller 1',
-      'tip_volume_30d only_store 1',
+      'tip_volume_30d only_store 2',
     ]);
     expect(metrics).toContain('oo_feature_skew_difference_bucket{le="0",feature="completion_rate_30d"} 1');
     expect(metrics).toContain('oo_feature_skew_difference_bucket{le="0.1",feature="dismiss_rate_30d"} 0');

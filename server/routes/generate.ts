@@ -5,7 +5,7 @@ import type { ExperimentSource } from '../../experiments/experiment.ts';
 import { type Treatment, treat, withBandits, without } from '../../experiments/treatment.ts';
 import { noBuckets } from '../../features/buckets.ts';
 import { assembleRequest, withProfile } from '../../features/context.ts';
-import { readProfile } from '../../features/profile.ts';
+import { type Profile, readProfile } from '../../features/profile.ts';
 import type { DegradationName } from '../../gen/proto/oo/contract.ts';
 import { type TipGenerated, TipGeneratedSchema } from '../../gen/proto/oo/events/v1/decisions_pb.ts';
 import { Degradation, TipKind, TipSource } from '../../gen/proto/oo/events/v1/tip_pb.ts';
@@ -47,6 +47,8 @@ export interface GenerateDeps {
   readonly bandits: Pick<FollowedBandits, 'epochOf'>;
   /** Undefined: no language model is configured. */
   readonly gateway: LlmGateway | undefined;
+  /** Gets the profile of every call for which the person could be read. */
+  readonly countSkew: (profile: Profile) => void;
   /** Gets all tips that were written, once. */
   readonly countGeneration: (written: WrittenTips) => void;
   readonly clock: Clock;
@@ -62,7 +64,7 @@ const defaultTips = 3;
  */
 export function createGenerate(deps: GenerateDeps) {
   const { readPerson, readFeast, decisionLog, prompts, defaultPromptVersion, experiments, bandits } = deps;
-  const { gateway, countGeneration, clock, newId, log } = deps;
+  const { gateway, countSkew, countGeneration, clock, newId, log } = deps;
   const logReserve = createLogReserve({ now: () => performance.now() });
 
   return async (
@@ -84,6 +86,7 @@ export function createGenerate(deps: GenerateDeps) {
     ]);
     const known = { supplied: request.profileFeatures, feast, buckets: person?.buckets ?? noBuckets };
     const profile = readProfile(known, nowMs);
+    if (person) countSkew(profile);
 
     const asked: WriteTipsRequest = {
       prompt,
