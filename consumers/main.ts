@@ -5,7 +5,7 @@ import { createModelPolicy } from '../experiments/policies/of-model.ts';
 import { createDeadLetterStore } from '../features/dead-letter-store.ts';
 import { createEventStore } from '../features/event-store.ts';
 import { systemClock } from '../platform/clock.ts';
-import { openDatabase } from '../platform/database.ts';
+import { type DatabaseOptions, openDatabase } from '../platform/database.ts';
 import { createLog } from '../platform/log.ts';
 import { openBus } from '../platform/nats-bus.ts';
 import { runMain } from '../platform/run-main.ts';
@@ -37,70 +37,60 @@ await runMain(async (signal) => {
   const log = createLog({ name: 'consumers', level: config.logLevel, pretty: process.stdout.isTTY });
   const lost = new AbortController();
   const stopped = AbortSignal.any([signal, lost.signal]);
-  const shared = { url: config.databaseUrl, statementTimeoutMs };
-  const eventsDatabase = openDatabase({
-    ...shared,
-    applicationName: 'oo-consumers',
-    maxConnections: durables.length * batchesInFlight,
-  });
-  const followDatabase = openDatabase({ ...shared, applicationName: 'oo-follow', maxConnections: 2 });
-  const openForChore = (name: string, maxConnections: number, timeoutMs = choreTimeoutMs) =>
-    openDatabase({
-      ...shared,
-      applicationName: `oo-${name}`,
+  await using resources = new AsyncDisposableStack();
+  const open = (name: string, maxConnections: number, options: Partial<DatabaseOptions> = {}) => {
+    const applicationName = `oo-${name}`;
+    const database = openDatabase({
+      url: config.databaseUrl,
+      applicationName,
       maxConnections,
-      statementTimeoutMs: timeoutMs,
-      signal: stopped,
+      statementTimeoutMs,
+      ...options,
     });
-  const choresDatabase = openForChore('chores', 1);
-  const rewardsDatabase = openForChore('rewards', 1, statementTimeoutMs);
-  const shadowsDatabase = openForChore('shadows', shadowsAtOnce);
-  const gateDatabase = openForChore('gate', 2);
-  const mlflowDatabase = openForChore('mlflow', 2, statementTimeoutMs); // one holds the lock
-  await using onnx = lazyOnnxPool();
+    resources.defer(() => database.end());
+    return database;
+  };
+  const eventsDatabase = open('consumers', durables.length * batchesInFlight);
+  const followDatabase = open('follow', 2);
+  const chore = { signal: stopped }; // they may end anywhere, and begin anew with the next process
+  const longChore = { ...chore, statementTimeoutMs: choreTimeoutMs };
+  const choresDatabase = open('chores', 1, longChore);
+  const rewardsDatabase = open('rewards', 1, chore);
+  const shadowsDatabase = open('shadows', shadowsAtOnce, longChore);
+  const gateDatabase = open('gate', 2, longChore);
+  const mlflowDatabase = open('mlflow', 2, chore); // one holds the lock
+  const onnx = resources.use(lazyOnnxPool());
   const bus = await openBus({ url: config.natsUrl, name: 'oo-consumers', signal, log });
+  resources.defer(bus.close);
+  resources.defer(() => lost.abort()); // chores end with whatever ends this
   void bus.closed.then((error) => {
     if (!signal.aborted) lost.abort(error ?? new Error('the bus closed the connection'));
   });
-  try {
-    const eventStore = createEventStore(eventsDatabase);
-    const deadLetterStore = createDeadLetterStore(eventsDatabase);
-    const modelStore = createModelStore(followDatabase);
-    const { readContent } = modelStore;
-    const openPredictor = createPredictors({ readContent, loadOnnx: onnx.load, timeoutMs: predictionMs });
-    const models = followModels({
-      store: modelStore,
-      feed: modelFeed,
-      policies,
-      policyOf: (version) => createModelPolicy(version, openPredictor),
-      log,
-    });
-    const shadows = followShadows({ store: createRolloutStore(followDatabase), policies: models, log });
-    const mlflow = config.mlflow && createMlflowClient({ ...config.mlflow, signal: stopped, random: Math.random });
-    const all = [
-      ...createChores({ bus, database: choresDatabase }, config),
-      createRewardChore(rewardsDatabase),
-      ...createShadowChores(shadowsDatabase, shadows),
-      createGateChore({ database: gateDatabase, policies: models }),
-      ...(mlflow ? [createMirrorChore({ database: mlflowDatabase, client: mlflow, log })] : []),
-    ];
-    const following = Promise.all([models, shadows].map((each) => each.follow(stopped)));
-    const chores = runChores(all, { clock: systemClock, log, signal: stopped });
-    await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
-    await Promise.all([chores, following]);
-    lost.signal.throwIfAborted();
-  } finally {
-    await bus.close();
-    await Promise.all(
-      [
-        eventsDatabase,
-        followDatabase,
-        choresDatabase,
-        rewardsDatabase,
-        shadowsDatabase,
-        gateDatabase,
-        mlflowDatabase,
-      ].map((pool) => pool.end()),
-    );
-  }
+
+  const eventStore = createEventStore(eventsDatabase);
+  const deadLetterStore = createDeadLetterStore(eventsDatabase);
+  const modelStore = createModelStore(followDatabase);
+  const { readContent } = modelStore;
+  const openPredictor = createPredictors({ readContent, loadOnnx: onnx.load, timeoutMs: predictionMs });
+  const models = followModels({
+    store: modelStore,
+    feed: modelFeed,
+    policies,
+    policyOf: (version) => createModelPolicy(version, openPredictor),
+    log,
+  });
+  const shadows = followShadows({ store: createRolloutStore(followDatabase), policies: models, log });
+  const mlflow = config.mlflow && createMlflowClient({ ...config.mlflow, signal: stopped, random: Math.random });
+  const all = [
+    ...createChores({ bus, database: choresDatabase }, config),
+    createRewardChore(rewardsDatabase),
+    ...createShadowChores(shadowsDatabase, shadows),
+    createGateChore({ database: gateDatabase, policies: models }),
+    ...(mlflow ? [createMirrorChore({ database: mlflowDatabase, client: mlflow, log })] : []),
+  ];
+  const following = Promise.all([models, shadows].map((each) => each.follow(stopped)));
+  const chores = runChores(all, { clock: systemClock, log, signal: stopped });
+  await runConsumers({ bus, eventStore, deadLetterStore, log, durables, signal: stopped });
+  await Promise.all([chores, following]);
+  lost.signal.throwIfAborted();
 });

@@ -63,12 +63,12 @@ export function openDatabase(options: DatabaseOptions): Database {
 /** Ending a client breaks off its statement; the pool then drops it. */
 function breakOff(pool: Database, signal: AbortSignal): void {
   const clients = new Set<pg.PoolClient>();
-  const end = (client: pg.PoolClient) => void (client as unknown as pg.Client).end().catch(() => {});
+  const end = (client: pg.PoolClient) => void (client as pg.PoolClient & pg.Client).end().catch(() => {});
+  pool.on('remove', (client) => clients.delete(client));
   pool.on('connect', (client) => {
     clients.add(client);
     if (signal.aborted) end(client);
   });
-  pool.on('remove', (client) => clients.delete(client));
   signal.addEventListener('abort', () => clients.forEach(end), { once: true });
 }
 

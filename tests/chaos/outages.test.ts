@@ -135,9 +135,10 @@ describe.concurrent('a process that is asked to stop', () => {
     await rig.drained();
     await rig.ledger.check();
   });
+});
 
-  it('does so though its chores wait for a lock', patience, async () => {
-    await using rig = await startOutageRig();
+describe.concurrent('a process whose chores wait for a lock', () => {
+  async function startWaiting(rig: OutageRig) {
     const client = await rig.database.connect();
     await client.query('BEGIN; LOCK TABLE tip_outcomes IN ACCESS EXCLUSIVE MODE');
     const consumers = rig.start();
@@ -147,8 +148,20 @@ describe.concurrent('a process that is asked to stop', () => {
       );
       return rowCount === 1;
     });
-    expect(await Promise.race([consumers.stop(), sleep(20_000, 'still there')])).toBe(0);
-    client.release(true);
+    return { consumers, [Symbol.dispose]: () => client.release(true) };
+  }
+
+  it('stops when it is asked to', patience, async () => {
+    await using rig = await startOutageRig();
+    using waiting = await startWaiting(rig);
+    expect(await Promise.race([waiting.consumers.stop(), sleep(20_000, 'still there')])).toBe(0);
+  });
+
+  it('ends when it cannot go on', patience, async () => {
+    await using rig = await startOutageRig();
+    using waiting = await startWaiting(rig);
+    await withStreams(rig, ({ streams }) => streams.delete('signals'));
+    expect(await Promise.race([waiting.consumers.ended, sleep(20_000, 'still there')])).toBe(1);
   });
 });
 
