@@ -92,6 +92,9 @@ describe('parseOutput', () => {
     ['more ids than an event can hold', answer(tip({ signal_ids: Array.from({ length: 33 }, (_, at) => `${at}`) }))],
     ['one bad tip among good ones', answer(tip(), tip({ kind: 'todo' }))],
     ['a very deep answer', '['.repeat(100_000)],
+    ['a fence that opens on blank lines without end', `\`\`\`json${'\n'.repeat(100_000)}x`],
+    ['a fence around nothing', '```json\n```'],
+    ['half a fence', `\`\`\`json\n${answer(tip())}`],
   ])('refuses %s', (_, text) => {
     expect(parseOutput(text, 3)).toBeUndefined();
   });

@@ -89,8 +89,11 @@ function toDraft({ content, kind, rationale, signal_ids, confidence }: z.infer<t
   return typeof confidence === 'number' ? { ...draft, confidence } : draft;
 }
 
+/** No pattern looks for the end: models write blank lines until they may write no more, on which one would try for hours. */
 function stripFence(text: string): string {
-  return /^\s*```(?:json)?\s*\n([\s\S]*?)\n\s*```\s*$/i.exec(text)?.[1] ?? text;
+  const trimmed = text.trim();
+  const [opening] = /^```(?:json)?\s/i.exec(trimmed) ?? [];
+  return opening && trimmed.endsWith('```') ? trimmed.slice(opening.length, -3) : text;
 }
 
 function parseJson(text: string): unknown {
