@@ -61,7 +61,7 @@ export function createRewardChore(database: Database): Chore {
   return { name: 'rewards', everyMs: 500, run };
 }
 
-/** Ends a shadow's turn: it must end soon after the process is asked to, also with years of decisions before it. */
+/** Ends a shadow's turn, also with years of decisions before it: the others wait for the longest one. */
 const batchesOfTurn = 10;
 
 /** What policies in the shadow would have done. They take turns at the same time, so that one that fails holds up none. */

@@ -13,8 +13,8 @@ export interface OpenTip {
 const pageSize = 500;
 
 /**
- * The open tips that were shown from one instant until before another, the oldest first, a page at a time. Where either the showing or the
- * reaction does not say which decision the tip was of, they stand in two rows: such a tip is not open.
+ * The open tips that were shown from one instant until before another, the oldest first, a page at a time. Where either
+ * the showing or the reaction does not say which decision the tip was of, they stand in two rows: such a tip is not open.
  */
 export async function* readOpenTips(
   database: Pick<Database, 'query'>,

@@ -24,7 +24,7 @@ export type Database = pg.Pool;
 
 /** How much later than the server this side gives up: then the server is slow, not lost, and has let go of its locks. */
 const answerGraceMs = 2_000;
-/** Where even a long statement's connection is gone, this side asks the other's network after this long, and gives up soon. */
+/** TCP asks after a connection that is silent for this long. Where nobody is there any more, its statement soon fails. */
 const silenceMs = 10_000;
 /** A transaction that waits this long for its next statement belongs to a process that is gone; its locks are freed. */
 const idleInTransactionMs = 60_000;
