@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
+import { freePort } from '../../platform/embedded/free-port.ts';
 import { ensureNats, stopNats } from '../../platform/embedded/nats.ts';
 import { ensurePostgres, stopPostgres } from '../../platform/embedded/postgres.ts';
 import { type EmbeddedServer, findProcesses, sendSignal, until } from '../../platform/embedded/process.ts';
@@ -125,7 +126,8 @@ async function testServer(
     },
     kill: async () => {
       sendSignal(server.pid, 'SIGKILL');
-      const isGone = () => findProcesses(`${dir}/`).length === 0;
+      // A process that is being killed has no name any more while the system still closes what it listens on.
+      const isGone = async () => findProcesses(`${dir}/`).length === 0 && (await freePort([port])) === port;
       if (!(await until(isGone, 10_000))) throw new Error(`Process ${server.pid} survived kill -9.`);
     },
     restart: async () => {
